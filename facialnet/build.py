@@ -1,0 +1,223 @@
+"""From configuration to objects; with the entry points the only place that knows Hydra."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hydra
+import lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from facialnet.data.datamodule import FaceDataModule
+from facialnet.data.preparation import Prepared, prepare
+from facialnet.data.protocol import Split
+from facialnet.data.transforms import Preprocessing
+from facialnet.errors import UserError
+from facialnet.labels import Task
+from facialnet.models.construction import build_network
+from facialnet.training.checkpoint import tasks_from_plain
+from facialnet.training.losses import balanced_weights
+from facialnet.training.module import FaceModule
+
+# A configuration names classes, so it may name only these packages' objects.
+_PACKAGES = ("facialnet.", "torch.optim.", "albumentations.", "lightning.pytorch.")
+
+
+def instantiate(config: Any, **arguments: Any) -> Any:
+    """Build what ``_target_`` names, after checking that every target is an allowed one.
+
+    Raises UserError with the cause where a target is foreign or an argument is wrong.
+    """
+    _check_targets(config)
+    try:
+        return hydra.utils.instantiate(config, _convert_="all", **arguments)
+    except InstantiationException as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        reason = str(cause).splitlines()[0]
+        raise UserError(f"{config.get('_target_')}: {reason}") from error
+
+
+def _check_targets(config: Any) -> None:
+    if isinstance(config, DictConfig | dict):
+        if target := config.get("_target_"):
+            try:
+                found = hydra.utils.get_object(str(target))
+            except Exception:  # whatever an import may raise
+                raise UserError(f"_target_={target}: there is no such object") from None
+            if not f"{getattr(found, '__module__', '')}.".startswith(_PACKAGES):
+                raise UserError(f"_target_={target} is not allowed; only {', '.join(_PACKAGES)}*")
+        for value in config.values():
+            _check_targets(value)
+    elif isinstance(config, ListConfig | list):
+        for value in config:
+            _check_targets(value)
+
+
+def plain(config: Any) -> Any:
+    """Return a configuration as dictionaries, lists, numbers and texts."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def prepared_data(
+    cfg: DictConfig,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> tuple[Prepared, Preprocessing]:
+    """Read the data set and open its store, preparing it where it is not there."""
+    preprocessing = instantiate(cfg.preprocess)
+    prepared = prepare(
+        instantiate(cfg.data.source),
+        preprocessing,
+        spec=plain(cfg.preprocess),
+        folder=Path(cfg.paths.prepared),
+        max_missing=cfg.data.max_missing,
+        audit_only=cfg.data.audit_only,
+        progress=progress,
+        announce=announce,
+    )
+    return prepared, preprocessing
+
+
+def tasks(cfg: DictConfig) -> dict[str, Task]:
+    """Return the tasks that the network answers."""
+    return tasks_from_plain(plain(cfg.tasks))
+
+
+def datamodule(
+    cfg: DictConfig, prepared: Prepared, preprocessing: Preprocessing
+) -> tuple[FaceDataModule, Split]:
+    """Split the manifest and build the data module."""
+    if prepared.store is None:
+        raise UserError("data.audit_only=true writes no store to train on; leave it out")
+    split: Split = instantiate(cfg.protocol).split(prepared.store.manifest)
+    data = FaceDataModule(
+        prepared.store,
+        split,
+        list(tasks(cfg).values()),
+        preprocessing,
+        instantiate(cfg.augment),
+        batch_size=cfg.data.batch_size,
+        num_workers=_num_workers(cfg),
+        seed=cfg.seed,
+    )
+    return data, split
+
+
+def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
+    """Return the plain data that make a checkpoint usable by itself; see training.checkpoint."""
+    heads = {name: plain(task.head) for name, task in cfg.tasks.items()}
+    fields = ("column", "classes", "ordinal", "weight")
+    return {
+        "format": 1,
+        "tasks": {
+            name: {field: plain(task[field]) for field in fields}
+            for name, task in cfg.tasks.items()
+        },
+        "model": {
+            "backbone": plain(cfg.model.backbone),
+            "heads": heads,
+            "mean": plain(cfg.model.mean),
+            "std": plain(cfg.model.std),
+        },
+        "preprocess": plain(cfg.preprocess),
+        "store": prepared.store.key if prepared.store else None,
+        "data": {"name": prepared.audit["data"], "licence": prepared.audit["licence"]},
+        "protocol": plain(cfg.protocol),
+        "training": {
+            "seed": cfg.seed,
+            "batch_size": cfg.data.batch_size,
+            "accumulate_grad_batches": cfg.trainer.accumulate_grad_batches,
+            **{group: plain(cfg[group]) for group in ("optimizer", "scheduler", "loss", "augment")},
+        },
+        "calibration": {},
+        "config": plain(cfg),
+    }
+
+
+def module(
+    cfg: DictConfig, data: FaceDataModule, trainer: L.Trainer, facts: Mapping[str, Any]
+) -> FaceModule:
+    """Build network, losses, optimiser and schedule; the network's weights follow from the seed."""
+    L.seed_everything(cfg.seed, verbose=False)
+    chosen = tasks(cfg)
+    network = build_network(facts["model"], chosen)
+    if cfg.compile:
+        network.compile()
+    losses = {}
+    for name, task in chosen.items():
+        weights = cfg.loss.class_weights
+        if weights == "balanced":
+            weights = balanced_weights(data.class_counts(task))
+        elif weights is not None:
+            raise UserError(f"loss.class_weights={weights}: allowed values are null, balanced")
+        losses[name] = instantiate(cfg.loss, classes=len(task.classes), class_weights=weights)
+    batches = data.steps_per_epoch(trainer.world_size)
+    if isinstance(trainer.limit_train_batches, int):
+        batches = min(batches, trainer.limit_train_batches)
+    steps = -(-batches // trainer.accumulate_grad_batches)
+    return FaceModule(
+        network,
+        tasks=chosen,
+        losses=losses,
+        optimizer=partial(_call, plain(cfg.optimizer)),
+        scheduler=partial(_call, plain(cfg.scheduler)),
+        weight_decay=cfg.optimizer.weight_decay,
+        total_steps=_total_steps(trainer, steps),
+        seed=cfg.seed,
+        card=dict(facts),
+    )
+
+
+def trainer(cfg: DictConfig) -> L.Trainer:
+    """Build the trainer with its callbacks and loggers.
+
+    Raises UserError for processes of its own inside a sweep: each of them would run a whole sweep
+    beside the first, with other settings where a sweeper chooses them (Lightning issue 2727).
+    """
+    strategy = str(cfg.trainer.strategy)
+    if in_multirun() and strategy.startswith("ddp") and cfg.trainer.devices not in (1, "1"):
+        raise UserError(
+            f"trainer.strategy={strategy} starts processes of its own, which a sweep (-m) cannot "
+            "hold together; sweep with trainer=gpu or trainer=cpu, or run the jobs one by one"
+        )
+    callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
+    loggers = [instantiate(logger) for logger in cfg.logger.values() if logger]
+    built: L.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+    return built
+
+
+def _call(config: dict[str, Any], *arguments: Any, **named: Any) -> Any:
+    """Call a target with live objects, which are no part of a configuration."""
+    return instantiate({**config, "_partial_": True})(*arguments, **named)
+
+
+def _total_steps(trainer: L.Trainer, steps_per_epoch: int) -> float:
+    limits = []
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        limits.append(float(trainer.max_epochs * steps_per_epoch))
+    if trainer.max_steps > 0:
+        limits.append(float(trainer.max_steps))
+    return min(limits, default=float("inf"))
+
+
+def _num_workers(cfg: DictConfig) -> int:
+    if cfg.data.num_workers is not None:
+        return int(cfg.data.num_workers)
+    on_gpu = cfg.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+    return min(8, max(1, (os.cpu_count() or 2) - 1)) if on_gpu else 0
+
+
+def in_multirun() -> bool:
+    """Return whether this is a job of a sweep (-m)."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

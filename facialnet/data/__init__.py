@@ -1,0 +1,1 @@
+"""Raw files, the manifest, the store of pixels and the batches."""

@@ -1,0 +1,1 @@
+"""One short file a data set: raw files in, a Reading out."""

@@ -1,0 +1,248 @@
+"""Memory-mapped pixels beside the manifest rows that they belong to.
+
+A store is a folder: ``pixels.u8`` (uint8 [N, H, W, C], C order, no header), ``manifest.parquet``
+(N rows) and ``store.json`` (shape, preprocessing, checksums). It appears whole or not at all.
+"""
+
+import errno
+import hashlib
+import json
+import mmap
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from facialnet.data.decode import UnreadableImageError, decode
+from facialnet.data.manifest import LANDMARKS, manifest_hash, read_manifest, write_manifest
+from facialnet.data.transforms import Preprocessing
+from facialnet.errors import UserError
+
+_PIXELS, _MANIFEST, _ABOUT = "pixels.u8", "manifest.parquet", "store.json"
+_RESIDENT_BYTES = 32 << 20  # pages of the map that may stay in this process's memory
+
+Progress = Callable[[int, int], None]  # pictures done, pictures in all
+
+
+class Store:
+    """Pixels and manifest rows of one prepared data set.
+
+    Attributes:
+        folder: where it lies.
+        manifest: N rows; row i belongs to picture i.
+        about: content of store.json.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.about: dict[str, Any] = json.loads((folder / _ABOUT).read_text())
+        self.shape: tuple[int, int, int, int] = tuple(self.about["shape"])
+        self.manifest = read_manifest(folder / _MANIFEST)
+        self._map: np.memmap[Any, np.dtype[np.uint8]] | None = None
+        self._touched = 0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickled memory map would carry all pixels along; a worker maps the file anew.
+        return {**self.__dict__, "_map": None}
+
+    @property
+    def key(self) -> str:
+        """Hash of the manifest, the files and the preprocessing."""
+        return str(self.about["key"])
+
+    def pixels(self, indices: NDArray[np.int64] | list[int] | slice) -> NDArray[np.uint8]:
+        """Return a copy of the pictures: uint8 [len(indices), H, W, C]."""
+        if self._map is None:
+            self._map = np.memmap(self.folder / _PIXELS, np.uint8, mode="r", shape=self.shape)
+        chosen = np.array(self._map[indices])
+        self._touched += chosen.nbytes
+        if self._touched > _RESIDENT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            # Pages that were read count as this process's memory until they are given back; the
+            # system's cache keeps them, so that memory stays flat however large the store is.
+            self._map._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+            self._touched = 0
+        return chosen
+
+
+def open_store(folder: Path) -> Store:
+    """Open a store after comparing it with its checksums; about a second per GB.
+
+    Raises UserError where it was altered after it was written.
+    """
+    try:
+        store = Store(folder)
+        altered = (
+            _file_digest(folder / _PIXELS) != store.about["pixels"]
+            or manifest_hash(store.manifest) != store.about["manifest"]
+            or len(store.manifest) != len(store)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"store {folder} is damaged ({error}); {_AGAIN}") from error
+    if altered:
+        raise UserError(f"store {folder} was altered after it was prepared; {_AGAIN}")
+    return store
+
+
+_AGAIN = "delete that folder and run again: it will be prepared anew"
+
+
+def write_store(
+    folder: Path,
+    *,
+    key: str,
+    rows: pd.DataFrame,
+    root: Path,
+    preprocessing: Preprocessing,
+    spec: dict[str, Any],
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Decode and preprocess every row's picture once and write the store.
+
+    Args:
+        folder: the store's folder; must not exist.
+        key: hash that the folder stands for.
+        rows: manifest.
+        root: folder that the rows' paths are relative to.
+        preprocessing: from pictures to stored pixels.
+        spec: the plain settings that ``preprocessing`` was made from.
+        progress: called now and then with pictures done and pictures in all.
+
+    Returns:
+        Path and reason of every unreadable picture; those rows are not in the store.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
+    partial = folder.with_name(f".{folder.parent.name}.{os.getpid()}.partial")
+    need = len(rows) * int(np.prod(preprocessing.stored_shape))
+    try:
+        if shutil.disk_usage(folder.parent).free < need:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        partial.mkdir()
+        kept, broken, digest = _write_pixels(partial, rows, root, preprocessing, progress)
+        manifest = rows.loc[kept].reset_index(drop=True)
+        write_manifest(manifest, partial / _MANIFEST)
+        about = {
+            "key": key,
+            "shape": [len(kept), *preprocessing.stored_shape],
+            "preprocessing": spec,
+            "pixels": digest,
+            "manifest": manifest_hash(manifest),
+        }
+        (partial / _ABOUT).write_text(json.dumps(about, indent=2))
+        _publish(partial, folder)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(
+            f"the disk is full: {folder.parent} needs about {need >> 20} MB; free some space or "
+            "choose another place with paths.data=FOLDER"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return broken
+
+
+def check_pictures(
+    rows: pd.DataFrame, root: Path, preprocessing: Preprocessing, progress: Progress | None = None
+) -> dict[str, str]:
+    """Decode every row's picture without keeping it; path and reason of the unreadable ones."""
+    broken = {}
+    for path, outcome in zip(
+        rows["path"], _outcomes(rows, root, preprocessing, progress), strict=True
+    ):
+        if isinstance(outcome, str):
+            broken[path] = outcome
+    return broken
+
+
+def _write_pixels(
+    partial: Path,
+    rows: pd.DataFrame,
+    root: Path,
+    preprocessing: Preprocessing,
+    progress: Progress | None,
+) -> tuple[list[int], dict[str, str], str]:
+    kept: list[int] = []
+    broken: dict[str, str] = {}
+    digest = hashlib.blake2b(digest_size=16)
+    # Plain writes, since a full disk shows in a write as an error but in a memory map as a crash.
+    with (partial / _PIXELS).open("wb") as file:
+        for position, outcome in enumerate(_outcomes(rows, root, preprocessing, progress)):
+            if isinstance(outcome, str):
+                broken[rows["path"].iloc[position]] = outcome
+                continue
+            kept.append(position)
+            content = outcome.tobytes()
+            digest.update(content)
+            file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return kept, broken, digest.hexdigest()
+
+
+def _outcomes(
+    rows: pd.DataFrame, root: Path, preprocessing: Preprocessing, progress: Progress | None
+) -> Iterator[NDArray[np.uint8] | str]:
+    """Yield stored pixels, or the reason why there are none, in the rows' order."""
+    marked = all(name in rows.columns for name in LANDMARKS)
+    points = rows[list(LANDMARKS)].to_numpy(np.float32).reshape(-1, 5, 2) if marked else None
+    shortest = 2 * preprocessing.stored_side  # room for a crop and a clean reduction afterwards
+
+    def stored(position: int) -> NDArray[np.uint8] | str:
+        path = root / rows["path"].iloc[position]
+        try:
+            image, reduced = decode(path, grey=preprocessing.channels == 1, shortest=shortest)
+            where = None if points is None else points[position] * np.float32(reduced)
+            return preprocessing(image, where)
+        except (UnreadableImageError, ValueError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for position, outcome in enumerate(_windowed(pool, stored, range(len(rows)))):
+            yield outcome
+            if progress is not None and (position % 64 == 0 or position + 1 == len(rows)):
+                progress(position + 1, len(rows))
+
+
+def _windowed(
+    pool: ThreadPoolExecutor,
+    work: Callable[[int], NDArray[np.uint8] | str],
+    items: Iterable[int],
+) -> Iterator[NDArray[np.uint8] | str]:
+    """Map in order with at most 256 results waiting: memory must not grow with the data set."""
+    left = iter(items)
+    while chunk := list(islice(left, 256)):
+        yield from pool.map(work, chunk)
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not (folder / _ABOUT).exists():  # else another process finished the same store first
+            raise
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.parent.glob(f".{folder.parent.name}.*.partial"):
+        process = Path("/proc") / leftover.name.split(".")[-2]
+        if not process.exists():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,204 @@
+"""What all entry points share: where the configuration lies, and errors that say what to do."""
+
+import difflib
+import hashlib
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from facialnet.errors import UserError
+from facialnet.training.callbacks.interruption import InterruptedRunError
+
+TRACEBACK = "FACIALNET_TRACEBACK"
+console = Console(soft_wrap=True, highlight=False)
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configuration: inside the installed package, or beside it."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def run(task: Callable[[DictConfig], Any], config_name: str = "train") -> None:
+    """Run an entry point; an error ends in one line and an exit code other than 0.
+
+    Exit codes: 2 for what the user can mend, 1 for anything else, 128 + number for a signal.
+    FACIALNET_TRACEBACK=1 or HYDRA_FULL_ERROR=1 asks for the traceback too.
+    """
+    os.environ.setdefault(TRACEBACK, os.environ.get("HYDRA_FULL_ERROR", "0"))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing them
+    OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+    _quiet()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
+    except UserError as error:
+        _fail(str(error), 2)
+    except InterruptedRunError as error:
+        _fail(f"stopped by {error}", 128 + error.signum)
+    except KeyboardInterrupt:
+        _fail("stopped by SIGINT", 130)
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(explain(error, sys.argv[1:], config_name), 2)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        _fail(f"{type(error).__name__}: {reason} ({TRACEBACK}=1 shows where)", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    if os.environ.get(TRACEBACK, "0") != "0":
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def explain(error: Exception, arguments: list[str], config_name: str = "train") -> str:
+    """Say in one line what is wrong with an override, and which one comes nearest."""
+    text = str(error)
+    if match := re.search(r"Could not (?:override|append to config) '?\+*([^'\s=]+)", text):
+        name = re.split(r"[=\s]", match.group(1))[0].rstrip(".")
+        return _unknown_key(name, arguments, config_name)
+    if match := re.search(
+        r"(?:Could not find|In .*: Could not find|Could not load) '([^']+)'", text
+    ):
+        group, _, wrong = match.group(1).rpartition("/")
+        return _unknown_choice(group, wrong)
+    first = " ".join(text.split())
+    return f"{first[:300]} (python -m facialnet.train --help lists all settings)"
+
+
+def _unknown_key(name: str, arguments: list[str], config_name: str) -> str:
+    settings = _settings(arguments, config_name)
+    if name in settings:
+        return f"{name} is already a setting; write it without a plus"
+    groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
+    last = name.rpartition(".")[2]
+    near = difflib.get_close_matches(name, [*settings, *groups], n=1, cutoff=0.6)
+    near = near or [key for key in settings if key.rpartition(".")[2] == last][:1]
+    if not near:
+        return f"{name} is not a setting; python -m facialnet.train --help lists all settings"
+    if near[0] in groups:
+        return f"{name} is not a setting; the nearest is {near[0]}: {_choices(near[0])}"
+    return f"{name} is not a setting; the nearest is {near[0]} (now {settings[near[0]]})"
+
+
+def _unknown_choice(group: str, wrong: str) -> str:
+    sign = "+" if group in ("experiment", "debug", "sweep") else ""
+    known = _choice_names(group)
+    near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
+    hint = f"; the nearest is {sign}{group}={near[0]}" if near else ""
+    return f"{sign}{group}={wrong} does not exist{hint}; allowed: {', '.join(known)}"
+
+
+def _choices(group: str) -> str:
+    sign = "+" if group in ("experiment", "debug", "sweep") else ""
+    return ", ".join(f"{sign}{group}={name}" for name in _choice_names(group))
+
+
+def _choice_names(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def _settings(arguments: list[str], config_name: str) -> dict[str, Any]:
+    """Return every setting and its value, under the group choices among the arguments."""
+    groups = [a for a in arguments if re.match(r"\+?[a-z_/]+=[\w/]+$", a)]
+    chosen = [a for a in groups if (conf_dir() / a.lstrip("+").split("=")[0]).is_dir()]
+    try:
+        cfg = hydra.compose(config_name=config_name, overrides=chosen)
+    except Exception:  # Hydra is not set up, or a group choice is wrong as well
+        GlobalHydra.instance().clear()
+        try:
+            with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+                cfg = hydra.compose(config_name=config_name, overrides=chosen)
+        except Exception:
+            return {}
+    return flat(OmegaConf.to_container(cfg, resolve=False))
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Return a nested configuration as dotted keys and values."""
+    if not isinstance(tree, dict):
+        return {prefix[:-1]: tree}
+    return {k: v for key, value in tree.items() for k, v in flat(value, f"{prefix}{key}.").items()}
+
+
+def check_types(config_name: str = "train") -> None:
+    """Raise UserError where an override gives a number or a switch a value of another kind.
+
+    Plain YAML has no types: without this, data.batch_size=abc would fail far from its cause.
+    """
+    arguments = list(HydraConfig.get().overrides.task)
+    defaults = _settings(arguments, config_name)
+    for override in OverridesParser.create().parse_overrides(arguments):
+        old, new = defaults.get(override.key_or_group), override.value()
+        if isinstance(old, bool):
+            fits, kind = isinstance(new, bool), "true or false"
+        elif isinstance(old, int):
+            fits, kind = isinstance(new, int) and not isinstance(new, bool), "a whole number"
+        elif isinstance(old, float):
+            fits, kind = isinstance(new, int | float) and not isinstance(new, bool), "a number"
+        else:
+            continue
+        if not fits and new is not None:
+            raise UserError(f"{override.input_line}: expected {kind}, such as {old}")
+
+
+def job_folder(overrides: str) -> str:
+    """Turn a sweep job's overrides into a folder name: ``optimizer.lr-0.1_seed-1``.
+
+    The same job gets the same folder however often a sweep is started, and "=" stays out of it,
+    which Hydra and Lightning trip over in paths.
+    """
+    name = re.sub(r"[^\w.+-]+", "-", overrides.replace("+", "").replace(",", "_")).strip("-_")
+    if len(name) > 120:
+        name = f"{name[:100]}-{hashlib.blake2b(overrides.encode(), digest_size=5).hexdigest()}"
+    return name or "job"
+
+
+def progress_bar(label: str) -> tuple[Progress, Callable[[int, int], None]]:
+    """Return a bar (a context manager) and the function that moves it."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    task = bar.add_task(label, total=None)
+    return bar, lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _quiet() -> None:
+    """Keep what users cannot act on out of their terminal."""
+    import logging
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*recommended to use `.*sync_dist=True`.*",
+        ".*WeightAveraging callback.*",
+        ".*smaller than the logging interval.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*You are using a CUDA device.*Tensor Cores.*",
+        ".*grad strides do not match.*",
+        ".*Experiment logs directory.*",
+        ".*torch.jit.trace.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,1 @@
+"""Figures and files of a run; no torch in here."""

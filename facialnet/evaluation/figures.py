@@ -1,0 +1,37 @@
+"""Pictures of results."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+
+def confusion_figure(
+    confusion: NDArray[np.int64], classes: Sequence[str], title: str = ""
+) -> Figure:
+    """Draw a confusion matrix: each row's shares as colour, counts as numbers.
+
+    Args:
+        confusion: counts [C, C], rows true, columns predicted.
+        classes: C names.
+        title: above the picture.
+    """
+    count = len(classes)
+    side = 1.8 + 0.55 * count
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.add_subplot()
+    totals = confusion.sum(1, keepdims=True)
+    shares = confusion / np.maximum(totals, 1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(count, count):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        count_text = str(int(confusion[row, column]))
+        axes.text(column, row, count_text, ha="center", va="center", color=colour)
+    axes.set_xticks(range(count), classes, rotation=45 if count > 4 else 0)
+    axes.set_yticks(range(count), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title)
+    figure.colorbar(picture, ax=axes, label="share of the true class", shrink=0.8)
+    return figure

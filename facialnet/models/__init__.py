@@ -1,0 +1,1 @@
+"""Backbones, heads and the network that joins them."""

@@ -1,0 +1,1 @@
+"""Networks that turn faces into features."""

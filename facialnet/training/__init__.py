@@ -1,0 +1,1 @@
+"""Losses, metrics, the LightningModule and what surrounds a run."""

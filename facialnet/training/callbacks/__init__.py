@@ -1,0 +1,1 @@
+"""What watches a run: pictures, tables, speed, and a clean stop."""

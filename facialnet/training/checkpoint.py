@@ -1,0 +1,110 @@
+"""Reading checkpoints: weights beside a plain card that says how to use them.
+
+The card (key ``facialnet``) holds ``tasks``, ``model``, ``preprocess``, ``store``, ``data``,
+``protocol``, ``calibration`` and ``config``: numbers, texts, lists and dictionaries only, so that
+``torch.load`` opens the file with ``weights_only=True``.
+"""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facialnet.errors import UserError
+from facialnet.labels import Task
+from facialnet.models.construction import build_network
+from facialnet.models.multitask import MultiTaskNetwork
+
+CARD = "facialnet"
+_PREFIX = "network."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint file that was read.
+
+    Attributes:
+        path: the file.
+        card: plain settings; see the module's docstring.
+        weights: the network's state dict; averaged weights where the run averaged them.
+    """
+
+    path: Path
+    card: dict[str, Any]
+    weights: dict[str, Tensor]
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks that the network was trained on."""
+        return tasks_from_plain(self.card["tasks"])
+
+    def network(self) -> MultiTaskNetwork:
+        """Build the network, load the weights and switch to evaluation."""
+        network = build_network(self.card["model"], self.tasks)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises UserError where the file is missing, damaged or not one of facialnet's.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path.absolute()}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"checkpoint {path.absolute()} cannot be read: it is damaged or not a checkpoint "
+            f"({str(error).splitlines()[0][:80]})"
+        ) from error
+    if not isinstance(content, dict) or CARD not in content or "state_dict" not in content:
+        raise UserError(f"{path.absolute()} is not a checkpoint of facialnet")
+    weights = {
+        name.removeprefix(_PREFIX): value
+        for name, value in content["state_dict"].items()
+        if name.startswith(_PREFIX)
+    }
+    return Checkpoint(path, content[CARD], weights)
+
+
+def check_fit(checkpoint: Checkpoint, card: dict[str, Any]) -> None:
+    """Raise UserError, naming the first difference, unless a run may go on from a checkpoint.
+
+    Settings that shape the network, its data or its random draws must be the same; the length of
+    the run and where things are written may differ.
+    """
+    for key in ("tasks", "model", "preprocess", "store", "protocol", "training"):
+        there, here = checkpoint.card.get(key), card.get(key)
+        if there != here:
+            name, old, new = _first_difference(key, there, here)
+            raise UserError(
+                f"checkpoint {checkpoint.path.absolute()} does not fit the configuration: {name} "
+                f"is {old!r} there and {new!r} here; set it as it was, or leave ckpt_path out"
+            )
+
+
+def _first_difference(name: str, there: Any, here: Any) -> tuple[str, Any, Any]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in [*there, *(key for key in here if key not in there)]:
+            if there.get(key) != here.get(key):
+                return _first_difference(f"{name}.{key}", there.get(key), here.get(key))
+    return name, there, here
+
+
+def tasks_from_plain(plain: dict[str, dict[str, Any]]) -> dict[str, Task]:
+    """Return the tasks that plain settings describe."""
+    return {
+        name: Task(
+            name=name,
+            column=settings["column"],
+            classes=tuple(settings["classes"]),
+            ordinal=settings["ordinal"],
+            weight=settings["weight"],
+        )
+        for name, settings in plain.items()
+    }

@@ -1,0 +1,198 @@
+"""The LightningModule: what happens in a step, and what is measured."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric
+
+from facialnet.errors import UserError
+from facialnet.labels import Task
+from facialnet.models.multitask import MultiTaskNetwork
+from facialnet.training.losses import mean_loss
+from facialnet.training.metrics import TaskMetrics
+from facialnet.training.optim import parameter_groups
+
+OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
+SchedulerFactory = Callable[..., dict[str, Any] | None]
+
+
+class StageMetrics(nn.Module):
+    """Losses and confusion matrices of one stage (train, val or test)."""
+
+    def __init__(self, tasks: Mapping[str, Task]) -> None:
+        super().__init__()
+        self.answers = TaskMetrics(
+            classes={name: len(task.classes) for name, task in tasks.items()},
+            ordinal=[name for name, task in tasks.items() if task.ordinal],
+        )
+        self.losses = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in tasks})
+
+
+class FaceModule(L.LightningModule):
+    """Train a multi-task network on rows that may lack labels.
+
+    Args:
+        network: images to logits of every task.
+        tasks: task name to task; the names are those of the network's heads.
+        losses: task name to a loss that returns a LossSum.
+        optimizer: parameter groups to optimiser.
+        scheduler: ``(optimizer, total_steps=, monitor=)`` to Lightning's scheduler configuration.
+        weight_decay: on weights of convolutions and dense layers.
+        total_steps: optimiser steps of the whole run.
+        seed: seed of the run; dropout follows from it.
+        card: plain data that goes into every checkpoint; see ``facialnet.training.checkpoint``.
+    """
+
+    def __init__(
+        self,
+        network: MultiTaskNetwork,
+        *,
+        tasks: Mapping[str, Task],
+        losses: Mapping[str, nn.Module],
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory,
+        weight_decay: float = 0.0,
+        total_steps: float = float("inf"),
+        seed: int = 0,
+        card: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.tasks = dict(tasks)
+        self.losses = nn.ModuleDict(losses)
+        self.stages = nn.ModuleDict(
+            {f"{stage}_stage": StageMetrics(tasks) for stage in ("train", "val", "test")}
+        )
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.weight_decay = weight_decay
+        self.total_steps = total_steps
+        self.seed = seed
+        self.card = card or {}
+        self.confusions: dict[str, dict[str, Tensor]] = {}
+        self._answers: list[tuple[Tensor, dict[str, Tensor]]] = []
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the logits of every task; see MultiTaskNetwork."""
+        logits: dict[str, Tensor] = self.network(images)
+        return logits
+
+    def configure_optimizers(self) -> Any:
+        """Return optimiser and schedule."""
+        optimizer = self.optimizer(parameter_groups(self.network, self.weight_decay))
+        schedule = self.scheduler(optimizer, total_steps=self.total_steps, monitor="val/loss")
+        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed dropout from (seed, epoch, step, rank), so that a resumed run draws the same."""
+        key = f"{self.seed} {self.current_epoch} {batch_idx} {self.global_rank}".encode()
+        torch.manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=7).digest()))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the weighted sum of the tasks' losses."""
+        loss = self._measure("train", self(batch["images"]), batch["targets"])
+        # Looking at a number on a GPU waits for it; there, every 50th step is enough.
+        if (loss.device.type == "cpu" or batch_idx % 50 == 0) and not torch.isfinite(loss):
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            raise UserError(
+                f"the loss is {loss.item()} at epoch {self.current_epoch}, step {batch_idx}: lower "
+                f"optimizer.lr (now {rate:.3g}) or set trainer.gradient_clip_val=1; the last good "
+                "state is checkpoints/last.ckpt"
+            )
+        self.log("loss", loss, prog_bar=True, logger=False, on_step=True, on_epoch=False)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure one validation batch."""
+        self._measure("val", self(batch["images"]), batch["targets"])
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure one test batch and keep its answers."""
+        logits = self(batch["images"])
+        self._measure("test", logits, batch["targets"])
+        probabilities = {name: logit.float().softmax(1).cpu() for name, logit in logits.items()}
+        self._answers.append((batch["rows"].cpu(), probabilities))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log the training scores after the last batch, before callbacks look at the epoch."""
+        if self.trainer.is_last_batch:
+            self._report("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation scores."""
+        self._report("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget earlier answers."""
+        self._answers.clear()
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test scores."""
+        self._report("test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put what is needed to use the weights beside them."""
+        checkpoint["facialnet"] = self.card
+
+    def test_answers(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
+        """Return the tested rows, int64 [N], and each task's probabilities, float32 [N, classes].
+
+        In the manifest's order, over all processes; call it in every process.
+        """
+        rows = torch.cat([rows for rows, _ in self._answers])
+        parts = {name: torch.cat([p[name] for _, p in self._answers]) for name in self.tasks}
+        if torch.distributed.is_initialized():
+            gathered: list[Any] = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(gathered, (rows, parts))
+            rows = torch.cat([rows for rows, _ in gathered])
+            parts = {name: torch.cat([p[name] for _, p in gathered]) for name in self.tasks}
+        order = rows.argsort()
+        return rows[order].numpy(), {name: part[order].numpy() for name, part in parts.items()}
+
+    def _measure(self, stage: str, logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+        metrics = self._stage(stage)
+        metrics.answers.update(logits, targets)
+        total = torch.zeros((), device=self.device)
+        sums = {name: loss(logits[name], targets[name]) for name, loss in self.losses.items()}
+        shares = self._over_processes({name: weight for name, (_, weight) in sums.items()}, stage)
+        for name, (value, weight) in sums.items():
+            total = total + self.tasks[name].weight * mean_loss(value, shares[name])
+            metrics.losses[name].update(mean_loss(value, weight).detach(), weight)
+        return total
+
+    def _over_processes(self, weights: dict[str, Tensor], stage: str) -> dict[str, Tensor]:
+        """Return the mean of each weight over the processes; see mean_loss."""
+        if stage != "train" or self.trainer.world_size == 1:
+            return weights
+        stacked = torch.stack(list(weights.values()))
+        torch.distributed.all_reduce(stacked)
+        return dict(zip(weights, stacked / self.trainer.world_size, strict=True))
+
+    def _report(self, stage: str) -> None:
+        """Log ``stage/task/score``, ``stage/loss`` and ``stage/accuracy``, the mean over tasks."""
+        metrics = self._stage(stage)
+        self.confusions[stage] = metrics.answers.confusions()
+        scores = {f"{stage}/{name}": value for name, value in metrics.answers.compute().items()}
+        for name, mean in metrics.losses.items():
+            scores[f"{stage}/{name}/loss"] = float(mean.compute())
+            mean.reset()
+        metrics.answers.reset()
+        answered = [name for name in self.tasks if scores[f"{stage}/{name}/accuracy"] >= 0]
+        scores[f"{stage}/loss"] = sum(
+            self.tasks[name].weight * scores[f"{stage}/{name}/loss"] for name in answered
+        )
+        if answered:
+            accuracies = [scores[f"{stage}/{name}/accuracy"] for name in answered]
+            scores[f"{stage}/accuracy"] = sum(accuracies) / len(accuracies)
+        known = {name: value for name, value in scores.items() if value == value}
+        self.log_dict(known, on_step=False, on_epoch=True)
+
+    def _stage(self, stage: str) -> Any:
+        return self.stages[f"{stage}_stage"]

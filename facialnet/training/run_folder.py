@@ -1,0 +1,79 @@
+"""The folder that a run leaves: where it lies, what it says, how a run goes on in it."""
+
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from facialnet.errors import UserError
+
+RESULTS, CONFIG, LAST = "results.json", "config.yaml", "checkpoints/last.ckpt"
+_PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "albumentations", "numpy")
+
+
+def read_results(folder: Path) -> dict[str, Any] | None:
+    """Return the results of a run folder, or None where the run has not ended."""
+    path = folder / RESULTS
+    if not path.is_file():
+        return None
+    results: dict[str, Any] = json.loads(path.read_text())
+    return results
+
+
+def write_results(folder: Path, results: dict[str, Any]) -> None:
+    """Write results.json whole or not at all."""
+    partial = folder / f"{RESULTS}.partial"
+    partial.write_text(json.dumps(results, indent=2))
+    partial.replace(folder / RESULTS)
+
+
+def is_done(folder: Path) -> bool:
+    """Return whether the folder holds a finished run."""
+    results = read_results(folder)
+    return results is not None and results.get("status") == "done"
+
+
+def newest_run(runs: Path) -> Path:
+    """Return the folder of the latest run below ``runs`` that has a last checkpoint.
+
+    Raises UserError where there is none.
+    """
+    found = sorted(runs.glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(
+            f"ckpt_path=last: no run below {runs.absolute()} has a last checkpoint; name the run's "
+            "folder with run_dir=FOLDER"
+        )
+    return found[-1].parent.parent
+
+
+def environment() -> dict[str, Any]:
+    """Return what else a result depends on: code, packages, machine, time."""
+    packages = {}
+    for name in ("facialnet", *_PACKAGES):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "?"
+    return {
+        "git_revision": _git_revision(),
+        "python": platform.python_version(),
+        "packages": packages,
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _git_revision() -> str | None:
+    """Return the checkout's commit, with a plus where files differ from it; None outside of one."""
+    here = Path(__file__).parent
+    try:
+        ask = ["git", "-C", str(here), "rev-parse", "HEAD"]
+        head = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+        ask = ["git", "-C", str(here), "status", "--porcelain", "--untracked-files=no"]
+        changed = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{head}+" if changed else head
