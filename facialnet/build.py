@@ -141,7 +141,8 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
             **{group: plain(cfg[group]) for group in ("optimizer", "scheduler", "loss", "augment")},
         },
         "calibration": {},
-        "config": plain(cfg),
+        # Unresolved, so that a changed data.root still reaches all that refers to it.
+        "config": OmegaConf.to_container(cfg, resolve=False),
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facialnet import build
 from facialnet.audit_table import print_audit
@@ -194,7 +194,7 @@ def _fit_and_test(
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 final = {k: v for k, v in metrics.items() if k.startswith("test/")}
-                logger.log_hyperparams(flat(module.card["config"]), final)
+                logger.log_hyperparams(flat(build.plain(OmegaConf.create(module.card["config"]))), final)
                 logger.save()
 
 

@@ -1,0 +1,62 @@
+"""Test a checkpoint: `python -m facialnet.evaluate checkpoint=PATH`."""
+
+from pathlib import Path
+
+import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from facialnet import build
+from facialnet.entry import check_types, console, run
+from facialnet.errors import UserError
+from facialnet.evaluation.results import results_table
+from facialnet.prepare import prepare_data
+from facialnet.training.checkpoint import Checkpoint, read_checkpoint
+
+
+def main(cfg: DictConfig) -> dict[str, float]:
+    """Test on the checkpoint's own data and protocol, print the table and return the scores.
+
+    Other arguments replace what the checkpoint says, such as data.root=FOLDER or
+    protocol.test_fold=1.
+    """
+    if cfg.checkpoint is None:
+        raise UserError("name a checkpoint: checkpoint=outputs/EXPERIMENT/TIME/checkpoints/best.ckpt")
+    check_types("evaluate")
+    checkpoint = read_checkpoint(Path(cfg.checkpoint))
+    config = _settings(checkpoint, cfg)
+    prepared, preprocessing = prepare_data(config)
+    data, split = build.datamodule(config, prepared, preprocessing)
+    trainer = L.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=1,
+        precision=config.trainer.precision,
+        limit_test_batches=config.trainer.limit_test_batches,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    module = build.module(config, data, trainer, checkpoint.card)
+    module.network.load_state_dict(checkpoint.weights)
+    trainer.test(module, datamodule=data, verbose=False)
+    scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    title = f"{checkpoint.path} on {len(split.test):,} images, {split.protocol}"
+    console.print(results_table(scores, module.tasks, title))
+    return scores
+
+
+def _settings(checkpoint: Checkpoint, cfg: DictConfig) -> DictConfig:
+    """Return the checkpoint's settings with those of the command line in their place."""
+    config = OmegaConf.create(checkpoint.card["config"])
+    arguments = list(HydraConfig.get().overrides.task)
+    for override in OverridesParser.create().parse_overrides(arguments):
+        key = override.key_or_group
+        if key != "checkpoint":
+            OmegaConf.update(config, key, build.plain(OmegaConf.select(cfg, key)), merge=False)
+    return config
+
+
+if __name__ == "__main__":
+    run(main, "evaluate")
