@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -45,8 +46,22 @@ def run(task: Callable[[DictConfig], Any], config_name: str = "train") -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing them
     OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
     _quiet()
+    stopped: list[BaseException] = []
+
+    def job(cfg: DictConfig) -> Any:
+        # Hydra prints a line of its own about a failed job; a sweep needs it to mark the job.
+        try:
+            return task(cfg)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            stopped.append(error)
+            return None
+
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+        if stopped:
+            raise stopped[0]
     except UserError as error:
         _fail(str(error), 2)
     except InterruptedRunError as error:
@@ -83,6 +98,8 @@ def explain(error: Exception, arguments: list[str], config_name: str = "train") 
 
 
 def _unknown_key(name: str, arguments: list[str], config_name: str) -> str:
+    if (conf_dir() / name).is_dir():
+        return f"{name} is chosen with a plus: {_choices(name)}"
     settings = _settings(arguments, config_name)
     if name in settings:
         return f"{name} is already a setting; write it without a plus"
@@ -111,7 +128,8 @@ def _choices(group: str) -> str:
 
 
 def _choice_names(group: str) -> list[str]:
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    names = (path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def _settings(arguments: list[str], config_name: str) -> dict[str, Any]:
@@ -127,7 +145,10 @@ def _settings(arguments: list[str], config_name: str) -> dict[str, Any]:
                 cfg = hydra.compose(config_name=config_name, overrides=chosen)
         except Exception:
             return {}
-    return flat(OmegaConf.to_container(cfg, resolve=False))
+    try:
+        return flat(OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException:  # what refers to hydra's own settings has no value here
+        return flat(OmegaConf.to_container(cfg, resolve=False))
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -137,15 +158,19 @@ def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for key, value in tree.items() for k, v in flat(value, f"{prefix}{key}.").items()}
 
 
-def check_types(config_name: str = "train") -> None:
-    """Raise UserError where an override gives a number or a switch a value of another kind.
+def check_overrides(config_name: str = "train") -> None:
+    """Raise UserError where an override adds an unknown setting or has a value of a wrong kind.
 
-    Plain YAML has no types: without this, data.batch_size=abc would fail far from its cause.
+    Plain YAML has no types: without this, data.batch_size=abc would fail far from its cause, and
+    +max_epochs=3 would do nothing at all.
     """
     arguments = list(HydraConfig.get().overrides.task)
     defaults = _settings(arguments, config_name)
     for override in OverridesParser.create().parse_overrides(arguments):
-        old, new = defaults.get(override.key_or_group), override.value()
+        key = override.key_or_group
+        if override.is_add() and "." not in key and not (conf_dir() / key).is_dir():
+            raise UserError(_unknown_key(key, arguments, config_name))
+        old, new = defaults.get(key), override.value()
         if isinstance(old, bool):
             fits, kind = isinstance(new, bool), "true or false"
         elif isinstance(old, int):

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from facialnet import build
-from facialnet.entry import check_types, console, run
+from facialnet.entry import check_overrides, console, run
 from facialnet.errors import UserError
 from facialnet.evaluation.results import results_table
 from facialnet.prepare import prepare_data
@@ -22,8 +22,8 @@ def main(cfg: DictConfig) -> dict[str, float]:
     protocol.test_fold=1.
     """
     if cfg.checkpoint is None:
-        raise UserError("name a checkpoint: checkpoint=outputs/EXPERIMENT/TIME/checkpoints/best.ckpt")
-    check_types("evaluate")
+        raise UserError("name one: checkpoint=outputs/EXPERIMENT/TIME/checkpoints/best.ckpt")
+    check_overrides("evaluate")
     checkpoint = read_checkpoint(Path(cfg.checkpoint))
     config = _settings(checkpoint, cfg)
     prepared, preprocessing = prepare_data(config)
@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
 
 def _settings(checkpoint: Checkpoint, cfg: DictConfig) -> DictConfig:
     """Return the checkpoint's settings with those of the command line in their place."""
-    config = OmegaConf.create(checkpoint.card["config"])
+    config: DictConfig = OmegaConf.create(checkpoint.card["config"])
     arguments = list(HydraConfig.get().overrides.task)
     for override in OverridesParser.create().parse_overrides(arguments):
         key = override.key_or_group

@@ -3,10 +3,10 @@
 from omegaconf import DictConfig
 
 from facialnet import build
-from facialnet.audit_table import print_audit
+from facialnet.data.audit_table import print_audit
 from facialnet.data.preparation import Prepared
 from facialnet.data.transforms import Preprocessing
-from facialnet.entry import check_types, console, progress_bar, run
+from facialnet.entry import check_overrides, console, progress_bar, run
 
 
 def prepare_data(cfg: DictConfig) -> tuple[Prepared, Preprocessing]:
@@ -30,7 +30,7 @@ def prepare_data(cfg: DictConfig) -> tuple[Prepared, Preprocessing]:
 
 def main(cfg: DictConfig) -> None:
     """Prepare, print the audit, and say what comes next."""
-    check_types()
+    check_overrides()
     prepared, _ = prepare_data(cfg)
     print_audit(console, prepared.audit, prepared.audit_path)
     if prepared.store is not None:

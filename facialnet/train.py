@@ -16,11 +16,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facialnet import build
-from facialnet.audit_table import print_audit
+from facialnet.data.audit_table import print_audit
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.preparation import Prepared
 from facialnet.data.protocol import Split, shared_groups
-from facialnet.entry import check_types, console, flat, run
+from facialnet.entry import check_overrides, console, flat, run
 from facialnet.errors import UserError
 from facialnet.evaluation.results import results_table, write_predictions
 from facialnet.models.multitask import parameter_count
@@ -41,7 +41,7 @@ from facialnet.training.run_folder import (
 
 def main(cfg: DictConfig) -> float | None:
     """Prepare, train, test and leave a run folder; return the validation accuracy for sweepers."""
-    check_types()
+    check_overrides()
     started = time.perf_counter()
     folder, checkpoint = _place(cfg)
     if done := _finished(cfg, folder):
@@ -193,8 +193,9 @@ def _fit_and_test(
         )
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
+                settings = build.plain(OmegaConf.create(module.card["config"]))
                 final = {k: v for k, v in metrics.items() if k.startswith("test/")}
-                logger.log_hyperparams(flat(build.plain(OmegaConf.create(module.card["config"]))), final)
+                logger.log_hyperparams(flat(settings), final)
                 logger.save()
 
 
