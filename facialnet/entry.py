@@ -85,7 +85,7 @@ def _fail(message: str, code: int) -> NoReturn:
 def explain(error: Exception, arguments: list[str], config_name: str = "train") -> str:
     """Say in one line what is wrong with an override, and which one comes nearest."""
     text = str(error)
-    if match := re.search(r"Could not (?:override|append to config) '?\+*([^'\s=]+)", text):
+    if match := re.search(r"(?:Could not override|already at) '?\+*([^'\s=]+)", text):
         name = re.split(r"[=\s]", match.group(1))[0].rstrip(".")
         return _unknown_key(name, arguments, config_name)
     if match := re.search(

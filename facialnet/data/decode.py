@@ -43,9 +43,10 @@ def decode(path: Path, *, grey: bool, shortest: int) -> tuple[NDArray[np.uint8],
             if width * height > _MAX_PIXELS:
                 raise UnreadableImageError(f"{width}x{height} pixels are too many")
             mode = "L" if grey else "RGB"
-            scale = shortest / min(width, height)
-            if scale < 1:
-                image.draft(mode, (max(1, int(width * scale)), max(1, int(height * scale))))
+            least = min(width, height)
+            if shortest < least:
+                # rounded up, in whole numbers: one less would allow a picture that is too small
+                image.draft(mode, (-(-width * shortest // least), -(-height * shortest // least)))
             reduced = image.size[0] / width
             upright = ImageOps.exif_transpose(image).convert(mode)
         return np.asarray(upright, np.uint8), reduced

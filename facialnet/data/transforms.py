@@ -68,9 +68,10 @@ class AlignFivePoints(A.ImageOnlyTransform):  # type: ignore[misc]
         ):  # a warp samples single pixels; averaging first keeps fine detail from aliasing
             sides = [max(1, round(2 * scale * length)) for length in img.shape[1::-1]]
             shrunk = _resize(img, (sides[0], sides[1]), cv2.INTER_AREA)
-            matrix = matrix.copy()
-            matrix[:, 0] *= img.shape[1] / shrunk.shape[1]
-            matrix[:, 1] *= img.shape[0] / shrunk.shape[0]
+            factors = np.array(img.shape[1::-1]) / shrunk.shape[1::-1]
+            # pixel x of the shrunk picture is centred on factor * (x + 0.5) - 0.5 of the picture
+            offset = matrix[:, 2] + matrix[:, :2] @ (0.5 * factors - 0.5)
+            matrix = np.column_stack([matrix[:, :2] * factors, offset])
             img = shrunk
         return np.asarray(
             cv2.warpAffine(img, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101), np.uint8

@@ -1,0 +1,62 @@
+"""Wrong arguments: one line that says what is wrong and which setting comes nearest."""
+
+import pytest
+
+from facialnet.entry import job_folder
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("optimizer.lrr=0.1", "optimizer.lrr is not a setting; the nearest is optimizer.lr (now 0.01)"),
+        ("data=utkfac", "the nearest is data=utkface; allowed: adience, drawn, utkface"),
+        ("+experiment=utk_aug", "the nearest is +experiment=utkface_aug"),
+        ("experiment=demo", "experiment is chosen with a plus: +experiment=adience"),
+        ("+max_epoch=3", "max_epoch is not a setting; the nearest is trainer.max_epochs (now 100)"),
+        ("+optimizer.lr=3", "optimizer.lr is already a setting; write it without a plus"),
+        ("data.batch_size=abc", "data.batch_size=abc: expected a whole number, such as 64"),
+        ("optimizer.lr=high", "optimizer.lr=high: expected a number, such as 0.01"),
+        ("compile=7", "compile=7: expected true or false"),
+        ("data.label_policy=nearby", "allowed values are exact, typo_fixed, nearest"),
+        ("trainer.precision=33", "Precision 33 is invalid. Allowed precision values"),
+        ("preprocess.channels=2", "preprocess.channels=2: allowed values are 1 (grey), 3 (RGB)"),
+        ("seed=[1", "[1"),
+    ],
+)
+def test_wrong_argument(cli, tmp_path, monkeypatch, argument, expected):
+    monkeypatch.chdir(tmp_path)
+    ended = cli("train", argument)
+    assert ended.code == 2
+    assert expected in ended.err
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1, ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_data_say_what_was_expected_and_how_to_get_it(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = cli("train", "+experiment=adience")
+    assert ended.code == 2
+    for words in (str(tmp_path / "data/adience"), "fold_0_data.txt", "Register", "+experiment=demo"):
+        assert words in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_traceback_only_on_request(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACIALNET_TRACEBACK", "1")
+    assert "Traceback" in cli("train", "+experiment=adience").err
+
+
+def test_foreign_code_is_not_run(cli, drawn_data):
+    ended = cli("train", *drawn_data, "loss._target_=subprocess.Popen")
+    assert ended.code == 2
+    assert "subprocess.Popen" in ended.err
+
+
+def test_job_folders_are_readable_stable_and_safe():
+    assert job_folder("optimizer.lr=0.1,seed=1") == "optimizer.lr-0.1_seed-1"
+    assert job_folder("+experiment=demo,data.root=/a b/c") == "experiment-demo_data.root-a-b-c"
+    long = job_folder(",".join(f"key{n}=value{n}" for n in range(40)))
+    assert len(long) < 130
+    assert long != job_folder(",".join(f"key{n}=value{n}" for n in range(39)) + ",key39=other")

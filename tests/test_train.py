@@ -1,0 +1,166 @@
+"""One run from the command line, what its folder says, and what can be done with it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from commands import command
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from facialnet.labels import AGE_GROUPS
+from facialnet.training.checkpoint import read_checkpoint
+
+RESULT_KEYS = {
+    "status",
+    "metrics",
+    "protocol",
+    "leaky",
+    "seed",
+    "parameters",
+    "images_per_second",
+    "wall_seconds",
+    "fold",
+    "git_revision",
+    "packages",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(drawn_data, tmp_path_factory):
+    """A finished run of two epochs: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    settings = [f"run_dir={folder}", "trainer.max_epochs=2"]
+    ended = command("-m", "facialnet.train", "+experiment=demo", *drawn_data, *settings)
+    assert ended.returncode == 0, ended.stderr
+    return folder, ended.stdout
+
+
+def test_results_json_says_everything(finished):
+    folder, _ = finished
+    results = json.loads((folder / "results.json").read_text())
+    assert results.keys() >= RESULT_KEYS
+    assert results["status"] == "done"
+    assert results["protocol"] == "official fold 0"
+    assert results["leaky"] is False
+    assert results["shared_with_test"] == {"subject": 0, "album": 0, "photo": 0}
+    assert results["seed"] == 0
+    assert results["parameters"] == 4_161_002  # 4,159,242 - 1,760 biases + 2 x 1,760 norm values
+    assert results["images_per_second"] > 0
+    for name in ("gender/accuracy", "age/accuracy", "age/one_off", "age/mae_groups", "loss"):
+        assert {f"test/{name}", f"val/{name}", f"train/{name}"} <= results["metrics"].keys()
+
+
+def test_predictions_give_the_reported_figures(finished):
+    folder, _ = finished
+    metrics = json.loads((folder / "results.json").read_text())["metrics"]
+    table = pd.read_parquet(folder / "predictions.parquet")
+    gender = table[table["gender_true"].notna()]
+    expected = (gender["gender_true"] == gender["gender_predicted"]).mean()
+    assert metrics["test/gender/accuracy"] == pytest.approx(expected)
+    age = table[table["age_true"].notna()]
+    groups = list(AGE_GROUPS)
+    distance = np.abs(
+        age["age_true"].map(groups.index).to_numpy(int)
+        - age["age_predicted"].map(groups.index).to_numpy(int)
+    )
+    assert metrics["test/age/one_off"] == pytest.approx((distance <= 1).mean())
+    assert metrics["test/age/mae_groups"] == pytest.approx(distance.mean())
+    probabilities = table[[f"age_p_{name}" for name in groups]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+
+
+def test_folder_holds_settings_curves_and_pictures(finished):
+    folder, _ = finished
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 2
+    epochs = pd.read_csv(folder / "epochs.csv")
+    assert epochs["epoch"].tolist() == [0, 1]
+    assert epochs["val/age/one_off"].between(0, 1).all()
+    pictures = {path.name for path in (folder / "pictures").iterdir()}
+    assert {"augmented_batch.png", "confusion_age.png", "feature_maps_conv8.png"} <= pictures
+
+
+def test_tensorboard_holds_curves_maps_and_graph(finished):
+    folder, _ = finished
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"train/loss", "val/loss", "val/gender/accuracy", "lr-AdamW/pg1"} <= set(tags["scalars"])
+    maps = {f"feature_maps/conv{n}" for n in range(1, 9)}
+    extra = {"feature_maps/kernels", "feature_maps/input", "batch/augmented", "confusion/age"}
+    assert maps | extra <= set(tags["images"])
+    assert tags["graph"]
+    assert len(events.Images("confusion/age")) == 2
+
+
+def test_last_lines_name_the_folder_and_the_next_command(finished):
+    folder, printed = finished
+    last, next_step = printed.strip().splitlines()[-2:]
+    assert last == f"results: {folder}"
+    assert next_step.endswith(f"-m tensorboard.main --logdir {folder}")
+
+
+def test_checkpoints_open_without_running_code(finished):
+    folder, _ = finished
+    for name in ("best", "last"):
+        content = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
+        assert content["facialnet"]["tasks"]["age"]["classes"] == list(AGE_GROUPS)
+    network = read_checkpoint(folder / "checkpoints/best.ckpt").network()
+    logits = network(torch.zeros(2, 1, 75, 75, dtype=torch.uint8))
+    assert {name: tuple(value.shape) for name, value in logits.items()} == {
+        "gender": (2, 2),
+        "age": (2, 8),
+    }
+
+
+def test_evaluation_equals_the_test_after_training(finished, cli, tmp_path, monkeypatch):
+    folder, _ = finished
+    metrics = json.loads((folder / "results.json").read_text())["metrics"]
+    monkeypatch.chdir(tmp_path)
+    seen = {}
+    import facialnet.evaluate as evaluate
+
+    original = evaluate.results_table
+    monkeypatch.setattr(
+        evaluate, "results_table", lambda scores, *a, **k: seen.update(scores) or original(scores, *a, **k)
+    )
+    ended = cli("evaluate", f"checkpoint={folder}/checkpoints/best.ckpt")
+    assert ended.code == 0, ended.err
+    for name, value in seen.items():
+        assert metrics[name] == pytest.approx(value, abs=1e-6), name
+    assert "test/age/accuracy" in seen
+
+
+def test_evaluation_on_another_fold_tests_other_images(finished, cli, tmp_path, monkeypatch):
+    folder, _ = finished
+    monkeypatch.chdir(tmp_path)
+    ended = cli("evaluate", f"checkpoint={folder}/checkpoints/best.ckpt", "protocol.test_fold=1")
+    assert ended.code == 0, ended.err
+    assert "official fold 1" in ended.out
+
+
+def test_a_finished_run_is_not_run_over(finished, drawn_data, cli):
+    folder, _ = finished
+    before = (folder / "results.json").read_bytes()
+    ended = cli("train", "+experiment=demo", *drawn_data, f"run_dir={folder}")
+    assert ended.code == 2
+    assert "holds a finished run" in ended.err
+    assert (folder / "results.json").read_bytes() == before
+
+
+def test_checkpoint_of_another_network_is_refused(finished, drawn_data, cli, tmp_path):
+    folder, _ = finished
+    ended = cli(
+        "train",
+        "+experiment=demo",
+        *drawn_data,
+        "model=facialnet",
+        f"run_dir={tmp_path}/new",
+        f"ckpt_path={folder}/checkpoints/last.ckpt",
+    )
+    assert ended.code == 2
+    assert "model.backbone.batch_norm is True there and False here" in ended.err
+    assert not (tmp_path / "new").exists()
