@@ -7,6 +7,7 @@ A store is a folder: ``pixels.u8`` (uint8 [N, H, W, C], C order, no header), ``m
 import errno
 import hashlib
 import json
+import math
 import mmap
 import os
 import shutil
@@ -82,11 +83,12 @@ def open_store(folder: Path) -> Store:
     try:
         store = Store(folder)
         altered = (
-            _file_digest(folder / _PIXELS) != store.about["pixels"]
+            (folder / _PIXELS).stat().st_size != math.prod(store.shape)
+            or _file_digest(folder / _PIXELS) != store.about["pixels"]
             or manifest_hash(store.manifest) != store.about["manifest"]
             or len(store.manifest) != len(store)
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"store {folder} is damaged ({error}); {_AGAIN}") from error
     if altered:
         raise UserError(f"store {folder} was altered after it was prepared; {_AGAIN}")
@@ -238,9 +240,20 @@ def _publish(partial: Path, folder: Path) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     for leftover in folder.parent.glob(f".{folder.parent.name}.*.partial"):
-        process = Path("/proc") / leftover.name.split(".")[-2]
-        if not process.exists():
+        process = int(leftover.name.split(".")[-2])
+        # One of this very number is from an earlier process: in containers numbers come again.
+        if process == os.getpid() or not _is_running(process):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks without a signal, also where there is no /proc
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def _file_digest(path: Path) -> str:

@@ -126,8 +126,21 @@ class FaceModule(L.LightningModule):
             self._report("train")
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation scores."""
-        self._report("val")
+        """Log the validation scores and tell schedules that watch the loss."""
+        loss = self._report("val")
+        if self.trainer.state.fn == "fit" and loss is not None:
+            for config in self.trainer.lr_scheduler_configs:
+                if config.reduce_on_plateau:
+                    config.scheduler.step(loss)  # type: ignore[arg-type]
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step schedules that do not watch the loss.
+
+        Lightning would step the others after the epoch's checkpoint is written, and not at all in
+        an epoch that was resumed: a run that goes on would miss a step of them.
+        """
+        if metric is None:
+            scheduler.step()
 
     def on_test_epoch_start(self) -> None:
         """Forget earlier answers."""
@@ -175,8 +188,11 @@ class FaceModule(L.LightningModule):
         torch.distributed.all_reduce(stacked)
         return dict(zip(weights, stacked / self.trainer.world_size, strict=True))
 
-    def _report(self, stage: str) -> None:
-        """Log ``stage/task/score``, ``stage/loss`` and ``stage/accuracy``, the mean over tasks."""
+    def _report(self, stage: str) -> float | None:
+        """Log ``stage/task/score``, ``stage/loss`` and ``stage/accuracy``, the mean over tasks.
+
+        Returns the loss, or None where nothing had a label.
+        """
         metrics = self._stage(stage)
         self.confusions[stage] = metrics.answers.confusions()
         scores = {f"{stage}/{name}": value for name, value in metrics.answers.compute().items()}
@@ -185,14 +201,15 @@ class FaceModule(L.LightningModule):
             mean.reset()
         metrics.answers.reset()
         answered = [name for name in self.tasks if scores[f"{stage}/{name}/accuracy"] >= 0]
-        scores[f"{stage}/loss"] = sum(
-            self.tasks[name].weight * scores[f"{stage}/{name}/loss"] for name in answered
-        )
         if answered:
+            scores[f"{stage}/loss"] = sum(
+                self.tasks[name].weight * scores[f"{stage}/{name}/loss"] for name in answered
+            )
             accuracies = [scores[f"{stage}/{name}/accuracy"] for name in answered]
             scores[f"{stage}/accuracy"] = sum(accuracies) / len(accuracies)
         known = {name: value for name, value in scores.items() if value == value}
         self.log_dict(known, on_step=False, on_epoch=True)
+        return known.get(f"{stage}/loss")
 
     def _stage(self, stage: str) -> Any:
         return self.stages[f"{stage}_stage"]

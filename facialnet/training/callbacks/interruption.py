@@ -43,6 +43,8 @@ class Interruption(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Stop here, all processes at the same batch, if one of them was asked to."""
+        if batch_idx % trainer.accumulate_grad_batches:
+            return  # gradients that are still adding up are not saved
         noted = self._signum is not None
         if trainer.world_size > 1:
             noted = trainer.strategy.reduce_boolean_decision(noted, all=False)
