@@ -3,16 +3,13 @@
 import hashlib
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from facialnet import build
@@ -22,9 +19,9 @@ from facialnet.data.preparation import Prepared
 from facialnet.data.protocol import Split, shared_groups
 from facialnet.entry import check_overrides, console, flat, run
 from facialnet.errors import UserError
-from facialnet.evaluation.results import results_table, write_predictions
 from facialnet.models.multitask import parameter_count
 from facialnet.prepare import prepare_data
+from facialnet.run_output import majority_scores, print_summary, write_outputs
 from facialnet.training.callbacks.interruption import InterruptedRunError
 from facialnet.training.callbacks.progress import Throughput
 from facialnet.training.checkpoint import check_fit, read_checkpoint
@@ -73,7 +70,7 @@ def main(cfg: DictConfig) -> float | None:
             write_results(folder, results | environment())
             _say_how_to_go_on(folder, results["status"])
     if trainer.is_global_zero:
-        _say_what_came_out(folder, results, module)
+        print_summary(folder, results, module)
     return _score(results)
 
 
@@ -182,33 +179,14 @@ def _fit_and_test(
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     trainer.test(module, datamodule=data, ckpt_path=best or None, verbose=False)
     metrics |= _numbers(trainer)
-    for name, task in module.tasks.items():
-        metrics |= _majority(name, data, task)
+    metrics |= majority_scores(data, module)
     results["metrics"] = metrics
-    rows, probabilities = module.test_answers()
-    if trainer.is_global_zero:
-        manifest = data.manifest
-        write_predictions(
-            folder / "predictions.parquet", manifest, rows, probabilities, module.tasks
-        )
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                settings = build.plain(OmegaConf.create(module.card["config"]))
-                final = {k: v for k, v in metrics.items() if k.startswith("test/")}
-                logger.log_hyperparams(flat(settings), final)
-                logger.save()
+    settings = flat(build.plain(OmegaConf.create(module.card["config"])))
+    write_outputs(folder, trainer, data, module, metrics, settings)
 
 
 def _numbers(trainer: L.Trainer) -> dict[str, float]:
     return {k: float(v) for k, v in trainer.callback_metrics.items() if "/" in k}
-
-
-def _majority(name: str, data: FaceDataModule, task: Any) -> dict[str, float]:
-    targets = data.datasets["test"].targets[name]
-    known = targets[targets >= 0]
-    if not len(known):
-        return {}
-    return {f"test/{name}/majority": float(np.mean(known == np.argmax(data.class_counts(task))))}
 
 
 def _say_how_to_go_on(folder: Path, status: str) -> None:
@@ -216,21 +194,6 @@ def _say_how_to_go_on(folder: Path, status: str) -> None:
         console.print(
             f"interrupted; go on with the same command and run_dir={folder} ckpt_path=last"
         )
-
-
-def _say_what_came_out(folder: Path, results: dict[str, Any], module: FaceModule) -> None:
-    title = f"Test on {results['images']['test']:,} images, {results['protocol']}"
-    console.print(results_table(results["metrics"], module.tasks, title))
-    if results["leaky"]:
-        console.print(f"LEAKY: test images seen in training: {results['shared_with_test']}")
-    console.print(
-        f"{results['parameters']:,} parameters, {results['images_per_second']} images/s in "
-        f"training, {results['wall_seconds']:.0f} s in all"
-    )
-    console.print(f"results: {folder}")
-    python = Path(sys.executable)
-    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else "python"
-    console.print(f"next: {shown} -m tensorboard.main --logdir {folder}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ from facialnet.entry import job_folder
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
-        ("optimizer.lrr=0.1", "optimizer.lrr is not a setting; the nearest is optimizer.lr (now 0.01)"),
+        (
+            "optimizer.lrr=0.1",
+            "optimizer.lrr is not a setting; the nearest is optimizer.lr (now 0.01)",
+        ),
         ("data=utkfac", "the nearest is data=utkface; allowed: adience, drawn, utkface"),
         ("+experiment=utk_aug", "the nearest is +experiment=utkface_aug"),
         ("experiment=demo", "experiment is chosen with a plus: +experiment=adience"),
@@ -37,7 +40,12 @@ def test_missing_data_say_what_was_expected_and_how_to_get_it(cli, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     ended = cli("train", "+experiment=adience")
     assert ended.code == 2
-    for words in (str(tmp_path / "data/adience"), "fold_0_data.txt", "Register", "+experiment=demo"):
+    for words in (
+        str(tmp_path / "data/adience"),
+        "fold_0_data.txt",
+        "Register",
+        "+experiment=demo",
+    ):
         assert words in ended.err
     assert list(tmp_path.iterdir()) == []
 

@@ -125,7 +125,9 @@ def test_evaluation_equals_the_test_after_training(finished, cli, tmp_path, monk
 
     original = evaluate.results_table
     monkeypatch.setattr(
-        evaluate, "results_table", lambda scores, *a, **k: seen.update(scores) or original(scores, *a, **k)
+        evaluate,
+        "results_table",
+        lambda scores, *a, **k: seen.update(scores) or original(scores, *a, **k),
     )
     ended = cli("evaluate", f"checkpoint={folder}/checkpoints/best.ckpt")
     assert ended.code == 0, ended.err

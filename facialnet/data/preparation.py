@@ -64,8 +64,10 @@ def prepare(
     place = folder / f"{reading.name}-{key[:12]}"
     audit_path = place / "audit.json"
     audit = _audit(reading, table)
-    if (place / "store").is_dir() and audit_path.is_file() and not audit_only:
-        return Prepared(open_store(place / "store"), json.loads(audit_path.read_text()), audit_path)
+    earlier = _read_audit(audit_path)
+    if (place / "store").is_dir() and earlier is not None and not audit_only:
+        _check_usable(earlier, reading, audit_path)
+        return Prepared(open_store(place / "store"), earlier, audit_path)
     if _too_many_missing(table, max_missing):
         _write_audit(audit, audit_path)
         raise UserError(_missing_message(audit, reading, max_missing, audit_path))
@@ -85,11 +87,10 @@ def prepare(
     table.loc[table["path"].isin(list(broken)) & table["dropped"].isna(), "dropped"] = "unreadable"
     audit = _audit(reading, table) | {"unreadable_files": broken}
     _write_audit(audit, audit_path)
-    if audit["kept"] == 0 and not audit_only:
-        raise UserError(
-            f"no usable picture in {reading.root.absolute()}; see {audit_path.absolute()}"
-        )
-    return Prepared(None if audit_only else open_store(place / "store"), audit, audit_path)
+    if audit_only:
+        return Prepared(None, audit, audit_path)
+    _check_usable(audit, reading, audit_path)
+    return Prepared(open_store(place / "store"), audit, audit_path)
 
 
 def _mark_missing(table: pd.DataFrame, root: Path) -> list[tuple[int, int]]:
@@ -163,6 +164,20 @@ def _missing_message(audit: Audit, reading: Reading, max_missing: float, path: P
         f"{reading.root.absolute()}, such as {audit['missing_files'][0]}; put them there, or allow "
         f"a larger share than data.max_missing={max_missing}; all of them: {path.absolute()}"
     )
+
+
+def _check_usable(audit: Audit, reading: Reading, path: Path) -> None:
+    if audit["kept"] == 0:
+        raise UserError(f"no usable picture in {reading.root.absolute()}; see {path.absolute()}")
+
+
+def _read_audit(path: Path) -> Audit | None:
+    """Return an earlier run's audit, or None where there is none that can be read."""
+    try:
+        audit: Audit = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return audit
 
 
 def _write_audit(audit: Audit, path: Path) -> None:

@@ -86,6 +86,11 @@ class Holdout:
     def __init__(self, *, test_share: float = 0.2, val_share: float = 0.1, seed: int = 0) -> None:
         self.test_share = _share("protocol.test_share", test_share)
         self.val_share = _share("protocol.val_share", val_share)
+        if test_share + val_share >= 1:
+            raise UserError(
+                f"protocol: test_share={test_share} and val_share={val_share} leave nothing to "
+                "train on; their sum must be below 1"
+            )
         self.seed = seed
 
     def split(self, manifest: pd.DataFrame) -> Split:
@@ -138,7 +143,8 @@ def _held_out(
     Returns bool [N], true for about ``share`` of the rows. Raises UserError where there are too
     few groups.
     """
-    count = int(groups.max()) + 1 if len(groups) else 0
+    numbers, groups = np.unique(groups, return_inverse=True)  # without those of other splits
+    count = len(numbers)
     if count < 2:
         raise UserError("protocol: too few people, albums or photos to hold any out")
     table = np.zeros((count, int(strata.max()) + 1))

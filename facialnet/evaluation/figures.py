@@ -35,3 +35,24 @@ def confusion_figure(
     axes.set_title(title)
     figure.colorbar(picture, ax=axes, label="share of the true class", shrink=0.8)
     return figure
+
+
+def answers_figure(
+    images: NDArray[np.uint8], captions: Sequence[str], right: Sequence[bool]
+) -> Figure:
+    """Draw faces with what the network answered: green where it is right, red where it is wrong.
+
+    Args:
+        images: uint8 [N, H, W, C], C 1 or 3.
+        captions: N texts.
+        right: N.
+    """
+    columns = min(8, len(images))
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.5 * columns, 1.95 * rows), layout="constrained")
+    for number, (image, caption, good) in enumerate(zip(images, captions, right, strict=True)):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(caption, fontsize=9, color="green" if good else "firebrick")
+        axes.axis("off")
+    return figure

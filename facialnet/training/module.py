@@ -103,7 +103,7 @@ class FaceModule(L.LightningModule):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
                 f"the loss is {loss.item()} at epoch {self.current_epoch}, step {batch_idx}: lower "
-                f"optimizer.lr (now {rate:.3g}) or set trainer.gradient_clip_val=1; the last good "
+                f"optimizer.lr (now {rate:.3g}) or set trainer.gradient_clip_val=1; the last saved "
                 "state is checkpoints/last.ckpt"
             )
         self.log("loss", loss, prog_bar=True, logger=False, on_step=True, on_epoch=False)

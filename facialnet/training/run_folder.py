@@ -30,12 +30,6 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
     partial.replace(folder / RESULTS)
 
 
-def is_done(folder: Path) -> bool:
-    """Return whether the folder holds a finished run."""
-    results = read_results(folder)
-    return results is not None and results.get("status") == "done"
-
-
 def newest_run(runs: Path) -> Path:
     """Return the folder of the latest run below ``runs`` that has a last checkpoint.
 

@@ -1,0 +1,1 @@
+"""Speed, each figure a ratio against a stated opponent in the same run."""
