@@ -35,6 +35,8 @@ from facialnet.training.run_folder import (
     write_results,
 )
 
+_FOLDER = "FACIALNET_RUN_DIR"  # tells the processes that DDP starts the folder of the first
+
 
 def main(cfg: DictConfig) -> float | None:
     """Prepare, train, test and leave a run folder; return the validation accuracy for sweepers."""
@@ -87,7 +89,8 @@ def _place(cfg: DictConfig) -> tuple[Path, Path | None]:
     if build.in_multirun():
         folder = Path(HydraConfig.get().runtime.output_dir)
     else:
-        folder = Path(os.environ.get("FACIALNET_RUN_DIR", cfg.run_dir))
+        started_by_another = os.environ.get("LOCAL_RANK", "0") != "0"
+        folder = Path(os.environ.get(_FOLDER, cfg.run_dir) if started_by_another else cfg.run_dir)
     checkpoint = None
     if cfg.ckpt_path == "last":
         if not build.in_multirun() and not _overridden("run_dir"):
@@ -159,7 +162,7 @@ def _facts(cfg: DictConfig, prepared: Prepared, split: Split, trainer: L.Trainer
 def _begin(cfg: DictConfig, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(yaml.safe_dump(build.plain(cfg), sort_keys=False))
-    os.environ["FACIALNET_RUN_DIR"] = str(folder)  # for the processes that DDP starts
+    os.environ[_FOLDER] = str(folder)
     console.print(f"run folder: {folder}")
 
 

@@ -48,7 +48,6 @@ def cli(monkeypatch, capfd):
         config_name = "evaluate" if entry_point == "evaluate" else "train"
         module = importlib.import_module(f"facialnet.{entry_point}")
         monkeypatch.setattr(sys, "argv", [f"facialnet.{entry_point}", *arguments])
-        monkeypatch.delenv("FACIALNET_RUN_DIR", raising=False)
         capfd.readouterr()
         code = 0
         try:
