@@ -6,10 +6,13 @@ from typing import Protocol as Interface
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from facialnet.errors import UserError
 
 Rows = NDArray[np.int64]
+_KINSHIP = ("subject", "album", "photo")  # rows that share one of these are not independent
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class OfficialFolds:
         self.seed = seed
 
     def split(self, manifest: pd.DataFrame) -> Split:
-        """Split by the column ``fold``, and the rest by ``album``."""
+        """Split by the column ``fold``, and the rest by album, person and photo."""
         folds = sorted(int(fold) for fold in manifest["fold"].dropna().unique())
         if not folds:
             raise UserError("protocol=official: this data set has no folds; use protocol=holdout")
@@ -64,18 +67,18 @@ class OfficialFolds:
             raise UserError(f"protocol.test_fold={self.test_fold}: allowed values are {allowed}")
         in_test = (manifest["fold"] == self.test_fold).fillna(False).to_numpy(bool)
         pool = np.flatnonzero(~in_test & manifest["fold"].notna().to_numpy(bool))
-        groups = _groups(manifest.iloc[pool], ["album", "subject", "photo"])
-        held = _held_out(groups, _strata(manifest.iloc[pool]), self.val_share, self.seed)
+        held = _held_out(
+            _groups(manifest.iloc[pool]), _strata(manifest.iloc[pool]), self.val_share, self.seed
+        )
         return Split(
             pool[~held], pool[held], np.flatnonzero(in_test), f"official fold {self.test_fold}"
         )
 
 
 class Holdout:
-    """Split at random into training, validation and test, never parting a person or a photo.
+    """Split at random into training, validation and test, parting no person, album or photo.
 
-    Grouped by person where the data set knows people, else by photo, which byte-identical files
-    share.
+    Byte-identical files count as one photo.
 
     Args:
         test_share: share of the rows to test on, about.
@@ -95,7 +98,7 @@ class Holdout:
 
     def split(self, manifest: pd.DataFrame) -> Split:
         """Draw the groups."""
-        groups = _groups(manifest, ["subject", "photo"])
+        groups = _groups(manifest)
         strata = _strata(manifest)
         in_test = _held_out(groups, strata, self.test_share, self.seed)
         pool = np.flatnonzero(~in_test)
@@ -110,7 +113,7 @@ def shared_groups(manifest: pd.DataFrame, split: Split) -> dict[str, int]:
     test = manifest.iloc[split.test]
     return {
         column: int(test[column].isin(seen[column].dropna().unique()).sum())
-        for column in ("subject", "album", "photo")
+        for column in _KINSHIP
         if manifest[column].notna().any()
     }
 
@@ -121,12 +124,23 @@ def _share(name: str, value: float) -> float:
     return value
 
 
-def _groups(manifest: pd.DataFrame, columns: list[str]) -> Rows:
-    """Number the groups of the first column that is known everywhere; else each row is its own."""
-    for column in columns:
-        if len(manifest) and manifest[column].notna().all():
-            return pd.factorize(manifest[column])[0].astype(np.int64)
-    return np.arange(len(manifest))
+def _groups(manifest: pd.DataFrame) -> Rows:
+    """Number the groups that must stay together: int64 [N].
+
+    Rows that share a person, an album or a photo are in one group, also by way of other rows; a
+    row about which nothing is known is a group of its own.
+    """
+    count = nodes = len(manifest)
+    starts, ends = [], []
+    for column in _KINSHIP:
+        codes, names = pd.factorize(manifest[column])  # -1 where it is missing
+        known = np.flatnonzero(codes >= 0)
+        starts.append(known)
+        ends.append(nodes + codes[known])
+        nodes += len(names)
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    graph = coo_array((np.ones(len(start)), (start, end)), shape=(nodes, nodes))
+    return np.asarray(connected_components(graph, directed=False)[1][:count], np.int64)
 
 
 def _strata(manifest: pd.DataFrame) -> Rows:
