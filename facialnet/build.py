@@ -12,6 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
+from lightning.pytorch.callbacks import LearningRateMonitor
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from facialnet.data.datamodule import FaceDataModule
@@ -131,13 +132,14 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
             "std": plain(cfg.model.std),
         },
         "preprocess": plain(cfg.preprocess),
-        "store": prepared.store.key if prepared.store else None,
+        "store": prepared.store.digest if prepared.store else None,
         "data": {"name": prepared.audit["data"], "licence": prepared.audit["licence"]},
         "protocol": plain(cfg.protocol),
         "training": {
             "seed": cfg.seed,
             "batch_size": cfg.data.batch_size,
             "accumulate_grad_batches": cfg.trainer.accumulate_grad_batches,
+            "ema": plain(cfg.callbacks.get("ema")),
             **{group: plain(cfg[group]) for group in ("optimizer", "scheduler", "loss", "augment")},
         },
         "calibration": {},
@@ -157,15 +159,17 @@ def module(
         network.compile()
     losses = {}
     for name, task in chosen.items():
-        weights = cfg.loss.class_weights
+        weights = cfg.loss.get("class_weights")
         if weights == "balanced":
             weights = balanced_weights(data.class_counts(task))
         elif weights is not None:
             raise UserError(f"loss.class_weights={weights}: allowed values are null, balanced")
-        losses[name] = instantiate(cfg.loss, classes=len(task.classes), class_weights=weights)
+        given = {} if weights is None else {"class_weights": weights}
+        losses[name] = instantiate(cfg.loss, classes=len(task.classes), **given)
     batches = data.steps_per_epoch(trainer.world_size)
-    if isinstance(trainer.limit_train_batches, int):
-        batches = min(batches, trainer.limit_train_batches)
+    limit = trainer.limit_train_batches
+    if limit is not None:
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     steps = -(-batches // trainer.accumulate_grad_batches)
     return FaceModule(
         network,
@@ -194,6 +198,8 @@ def trainer(cfg: DictConfig) -> L.Trainer:
         )
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
     loggers = [instantiate(logger) for logger in cfg.logger.values() if logger]
+    if not loggers:  # it refuses to run without one
+        callbacks = [each for each in callbacks if not isinstance(each, LearningRateMonitor)]
     built: L.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
     return built
 

@@ -62,17 +62,26 @@ def run(task: Callable[[DictConfig], Any], config_name: str = "train") -> None:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
         if stopped:
             raise stopped[0]
-    except UserError as error:
-        _fail(str(error), 2)
-    except InterruptedRunError as error:
-        _fail(f"stopped by {error}", 128 + error.signum)
-    except KeyboardInterrupt:
-        _fail("stopped by SIGINT", 130)
-    except (HydraException, OmegaConfBaseException) as error:
-        _fail(explain(error, sys.argv[1:], config_name), 2)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no message"
-        _fail(f"{type(error).__name__}: {reason} ({TRACEBACK}=1 shows where)", 1)
+    except (Exception, KeyboardInterrupt, InterruptedRunError) as error:
+        _end(error, config_name)
+
+
+def _end(error: BaseException, config_name: str) -> NoReturn:
+    match error:
+        case UserError():
+            _fail(str(error), 2)
+        case InterruptedRunError():
+            _fail(f"stopped by {error}", 128 + error.signum)
+        case KeyboardInterrupt():
+            _fail("stopped by SIGINT", 130)
+        case BrokenPipeError():  # the reader of a pipe has had enough, as in --help | head
+            sys.stderr.close()
+            sys.exit(0)
+        case HydraException() | OmegaConfBaseException():
+            _fail(explain(error, sys.argv[1:], config_name), 2)
+        case _:
+            reason = str(error).splitlines()[0] if str(error) else "no message"
+            _fail(f"{type(error).__name__}: {reason} ({TRACEBACK}=1 shows where)", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:

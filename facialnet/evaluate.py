@@ -12,7 +12,10 @@ from facialnet.entry import check_overrides, console, run
 from facialnet.errors import UserError
 from facialnet.evaluation.results import results_table
 from facialnet.prepare import prepare_data
+from facialnet.run_output import majority_scores
 from facialnet.training.checkpoint import Checkpoint, read_checkpoint
+
+_OPEN = ("data", "protocol", "paths", "trainer")  # settings that a checkpoint can be tested with
 
 
 def main(cfg: DictConfig) -> dict[str, float]:
@@ -29,10 +32,10 @@ def main(cfg: DictConfig) -> dict[str, float]:
     prepared, preprocessing = prepare_data(config)
     data, split = build.datamodule(config, prepared, preprocessing)
     trainer = L.Trainer(
-        accelerator=config.trainer.accelerator,
+        accelerator=cfg.trainer.accelerator,
         devices=1,
         precision=config.trainer.precision,
-        limit_test_batches=config.trainer.limit_test_batches,
+        limit_test_batches=cfg.trainer.limit_test_batches,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -42,6 +45,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
     module.network.load_state_dict(checkpoint.weights)
     trainer.test(module, datamodule=data, verbose=False)
     scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    scores |= majority_scores(data, module)
     title = f"{checkpoint.path} on {len(split.test):,} images, {split.protocol}"
     console.print(results_table(scores, module.tasks, title))
     return scores
@@ -53,8 +57,14 @@ def _settings(checkpoint: Checkpoint, cfg: DictConfig) -> DictConfig:
     arguments = list(HydraConfig.get().overrides.task)
     for override in OverridesParser.create().parse_overrides(arguments):
         key = override.key_or_group
-        if key != "checkpoint":
-            OmegaConf.update(config, key, build.plain(OmegaConf.select(cfg, key)), merge=False)
+        if key == "checkpoint":
+            continue
+        if key.split(".")[0] not in _OPEN:
+            raise UserError(
+                f"{override.input_line}: the checkpoint says this; what can change is "
+                f"{', '.join(_OPEN)}"
+            )
+        OmegaConf.update(config, key, build.plain(OmegaConf.select(cfg, key)), merge=False)
     return config
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,22 @@ def main(cfg: DictConfig) -> float | None:
         print_audit(console, prepared.audit, prepared.audit_path)
         _begin(cfg, folder)
     module = build.module(cfg, data, trainer, card)
+    os.environ[_FOLDER] = str(folder)
     results["parameters"] = parameter_count(module.network)
     try:
         _fit_and_test(trainer, module, data, checkpoint, folder, results)
         results["status"] = "done"
     except BaseException as error:
-        asked = isinstance(error, InterruptedRunError | KeyboardInterrupt)
+        # Lightning turns a Ctrl-C that reaches it into SystemExit(1).
+        pressed = isinstance(error.__context__, KeyboardInterrupt)
+        asked = pressed or isinstance(error, InterruptedRunError | KeyboardInterrupt)
         results["status"] = "interrupted" if asked else "failed"
         results["error"] = str(error)
+        if pressed:
+            raise InterruptedRunError(signal.SIGINT) from None
         raise
     finally:
+        os.environ.pop(_FOLDER, None)
         results["wall_seconds"] = round(time.perf_counter() - started, 2)
         if trainer.is_global_zero:
             write_results(folder, results | environment())
@@ -89,11 +96,10 @@ def _place(cfg: DictConfig) -> tuple[Path, Path | None]:
     if build.in_multirun():
         folder = Path(HydraConfig.get().runtime.output_dir)
     else:
-        started_by_another = os.environ.get("LOCAL_RANK", "0") != "0"
-        folder = Path(os.environ.get(_FOLDER, cfg.run_dir) if started_by_another else cfg.run_dir)
+        folder = Path(os.environ.get(_FOLDER, cfg.run_dir))
     checkpoint = None
     if cfg.ckpt_path == "last":
-        if not build.in_multirun() and not _overridden("run_dir"):
+        if not (build.in_multirun() or _overridden("run_dir") or _FOLDER in os.environ):
             folder = newest_run(Path(cfg.paths.outputs) / cfg.name)
         checkpoint = folder / LAST
     elif cfg.ckpt_path is not None:
@@ -162,7 +168,6 @@ def _facts(cfg: DictConfig, prepared: Prepared, split: Split, trainer: L.Trainer
 def _begin(cfg: DictConfig, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(yaml.safe_dump(build.plain(cfg), sort_keys=False))
-    os.environ[_FOLDER] = str(folder)
     console.print(f"run folder: {folder}")
 
 

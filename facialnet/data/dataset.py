@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from facialnet.data.manifest import LABELS
 from facialnet.data.sampler import Index
 from facialnet.data.store import Store
 from facialnet.data.transforms import Augmentation, Preprocessing
@@ -87,12 +88,18 @@ class FaceDataset(Dataset[Batch]):
 def encode(manifest: pd.DataFrame, task: Task) -> NDArray[np.int64]:
     """Return a task's targets, int64 [rows]: the class's number or IGNORE.
 
-    Raises UserError where the manifest has no such column.
+    Raises UserError where the manifest has no such column, or the column no such class.
     """
     if task.column not in manifest.columns:
         raise UserError(
             f"tasks.{task.name}.column={task.column}: the manifest has no such column; it has "
             f"{', '.join(manifest.columns)}"
+        )
+    allowed = LABELS.get(task.column, task.classes)
+    if unknown := [name for name in task.classes if name not in allowed]:
+        raise UserError(
+            f"tasks.{task.name}.classes: no row can be {unknown[0]!r}; {task.column} is one of "
+            f"{', '.join(allowed)}"
         )
     numbers = {name: number for number, name in enumerate(task.classes)}
     codes = manifest[task.column].map(numbers).fillna(IGNORE)

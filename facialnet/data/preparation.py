@@ -60,17 +60,17 @@ def prepare(
     table = as_manifest(reading.rows)
     stamps = _mark_missing(table, reading.root)
     rows = table[table["dropped"].isna()].drop(columns="dropped").reset_index(drop=True)
-    key = _store_key(rows, stamps, spec)
+    key = _store_key(table, stamps, spec)
     place = folder / f"{reading.name}-{key[:12]}"
     audit_path = place / "audit.json"
     audit = _audit(reading, table)
     earlier = _read_audit(audit_path)
+    if _too_many_missing(table, max_missing):
+        _write_audit(earlier or audit, audit_path)
+        raise UserError(_missing_message(audit, reading, max_missing, audit_path))
     if (place / "store").is_dir() and earlier is not None and not audit_only:
         _check_usable(earlier, reading, audit_path)
         return Prepared(open_store(place / "store"), earlier, audit_path)
-    if _too_many_missing(table, max_missing):
-        _write_audit(audit, audit_path)
-        raise UserError(_missing_message(audit, reading, max_missing, audit_path))
     announce(f"preparing {len(rows):,} pictures of {reading.name} in {place}")
     if audit_only:
         broken = check_pictures(rows, reading.root, preprocessing, progress)
@@ -108,8 +108,8 @@ def _mark_missing(table: pd.DataFrame, root: Path) -> list[tuple[int, int]]:
     return stamps
 
 
-def _store_key(rows: pd.DataFrame, stamps: list[tuple[int, int]], spec: dict[str, Any]) -> str:
-    content = json.dumps([manifest_hash(rows), stamps, spec], sort_keys=True)
+def _store_key(table: pd.DataFrame, stamps: list[tuple[int, int]], spec: dict[str, Any]) -> str:
+    content = json.dumps([manifest_hash(table), stamps, spec], sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 

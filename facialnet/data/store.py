@@ -61,6 +61,11 @@ class Store:
         """Hash of the manifest, the files and the preprocessing."""
         return str(self.about["key"])
 
+    @property
+    def digest(self) -> str:
+        """Hash of what is in the store, wherever its files came from and when."""
+        return f"{self.about['manifest']}-{self.about['pixels']}"
+
     def pixels(self, indices: NDArray[np.int64] | list[int] | slice) -> NDArray[np.uint8]:
         """Return a copy of the pictures: uint8 [len(indices), H, W, C]."""
         if self._map is None:

@@ -74,9 +74,9 @@ def make_listing(*, images: int, seed: int) -> Listing:
     or a negative seed.
     """
     if images < MIN_IMAGES:
-        raise UserError(f"data.images={images}: at least {MIN_IMAGES} are needed")
+        raise UserError(f"data.source.images={images}: at least {MIN_IMAGES} are needed")
     if seed < 0:
-        raise UserError(f"data.seed={seed}: must be 0 or more")
+        raise UserError(f"data.source.seed={seed}: must be 0 or more")
     # A stream of its own: people draw from [seed, person], pictures from [seed, person, photo].
     rng = np.random.default_rng([seed])
     members = _choose_members(rng, images)

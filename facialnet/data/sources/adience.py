@@ -133,7 +133,7 @@ class AdienceSource:
 
 def _check_choice(option: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
-        raise UserError(f"data.{option}={value}: allowed values are {', '.join(allowed)}")
+        raise UserError(f"data.source.{option}={value}: allowed values are {', '.join(allowed)}")
 
 
 def _read_list(path: Path) -> Iterator[tuple[str, dict[str, str]]]:

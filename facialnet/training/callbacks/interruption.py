@@ -10,8 +10,11 @@ import lightning as L
 from facialnet.errors import UserError
 
 
-class InterruptedRunError(Exception):
-    """Tell that a signal stopped the run; ``signum`` is its number."""
+class InterruptedRunError(BaseException):
+    """Tell that a signal stopped the run; ``signum`` is its number.
+
+    Not an Exception, for a sweep goes on with its next job behind those.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)

@@ -53,7 +53,8 @@ class FeatureMaps(L.Callback):
         grids = {"input": _tiles(images.float().mean(1, keepdim=True), 1)}
         for name, maps in convolution_outputs(network, images).items():
             grids[name] = _tiles(maps, self.channels)
-        grids["kernels"] = _kernels(network.backbone)
+        if len(grids) > 1:
+            grids["kernels"] = _kernels(network.backbone)
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, grid in grids.items():
             board.add_image(f"feature_maps/{name}", grid, trainer.current_epoch)
@@ -71,13 +72,16 @@ def convolution_outputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]
     """Return every convolution's output for some images, float [N, C, H, W], by layer name."""
     outputs: dict[str, Tensor] = {}
     handles = []
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.Conv2d):
+    layers = {n: layer for n, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
+    short = {name: name.rpartition(".")[2] for name in layers}
+    if len(set(short.values())) < len(layers):  # nested blocks use the same names again
+        short = {name: name.removeprefix("backbone.") for name in layers}
+    for name, layer in layers.items():
 
-            def keep(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
-                outputs[name.rpartition(".")[2]] = output.detach().float().clone()
+        def keep(_: nn.Module, __: Any, output: Tensor, name: str = short[name]) -> None:
+            outputs[name] = output.detach().float().clone()
 
-            handles.append(layer.register_forward_hook(keep))
+        handles.append(layer.register_forward_hook(keep))
     training = network.training
     try:
         with torch.no_grad():

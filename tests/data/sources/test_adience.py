@@ -219,14 +219,14 @@ def test_unknown_labels_are_named_with_file_and_line(tmp_path, row, words, polic
 @pytest.mark.parametrize(
     ("option", "allowed"),
     [
-        ("naming", "aligned, faces"),
-        ("lists", "full, frontal"),
+        ("source.naming", "aligned, faces"),
+        ("source.lists", "full, frontal"),
         ("label_policy", "exact, typo_fixed, nearest"),
     ],
 )
 def test_wrong_options_name_the_allowed_values(tmp_path, option, allowed):
     write_lists(tmp_path)
-    message = error_of(tmp_path, **{option: "best"})
+    message = error_of(tmp_path, **{option.rpartition(".")[2]: "best"})
     assert message == f"data.{option}=best: allowed values are {allowed}"
 
 
