@@ -22,7 +22,7 @@ from facialnet import build
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.dataset import Batch
 from facialnet.data.preparation import Prepared
-from facialnet.entry import conf_dir
+from facialnet.entry import conf_dir, quiet
 from facialnet.models.construction import build_network
 from facialnet.training.callbacks.progress import Throughput
 from facialnet.training.losses import CrossEntropy, mean_loss
@@ -117,6 +117,7 @@ def measure(folder: Path, precision: str, augment: str) -> tuple[float, float, f
 
 def main() -> None:
     """Measure fp32 and bf16, without and with augmentation, and print the table."""
+    quiet()
     table = Table(title=f"Training, FacialNet, batch {BATCH}, {torch.get_num_threads()} threads")
     for column in ("precision", "augment", "bare loop img/s", "facialnet img/s", "ratio"):
         table.add_column(column, justify="right")

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -45,7 +46,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str = "train") -> None:
     os.environ.setdefault(TRACEBACK, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing them
     OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
-    _quiet()
+    quiet()
     stopped: list[BaseException] = []
 
     def job(cfg: DictConfig) -> Any:
@@ -217,10 +218,8 @@ def progress_bar(label: str) -> tuple[Progress, Callable[[int, int], None]]:
     return bar, lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep what users cannot act on out of their terminal."""
-    import logging
-
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (

@@ -166,3 +166,59 @@ def test_checkpoint_of_another_network_is_refused(finished, drawn_data, cli, tmp
     assert ended.code == 2
     assert "model.backbone.batch_norm is True there and False here" in ended.err
     assert not (tmp_path / "new").exists()
+
+
+def test_evaluation_refuses_to_change_the_network(finished, cli):
+    folder, _ = finished
+    ended = cli("evaluate", f"checkpoint={folder}/checkpoints/best.ckpt", "preprocess.size=100")
+    assert ended.code == 2
+    assert "preprocess.size=100: the checkpoint says this" in ended.err
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
+def test_a_broken_checkpoint_is_named(cli, tmp_path, content):
+    path = tmp_path / "broken.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    ended = cli("evaluate", f"checkpoint={path}")
+    assert ended.code == 2
+    assert str(path) in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_truncated_checkpoint_is_named(finished, cli, tmp_path):
+    folder, _ = finished
+    whole = (folder / "checkpoints/best.ckpt").read_bytes()
+    path = tmp_path / "half.ckpt"
+    path.write_bytes(whole[: len(whole) // 2])
+    ended = cli("evaluate", f"checkpoint={path}")
+    assert ended.code == 2
+    assert f"checkpoint {path} cannot be read" in ended.err
+
+
+def test_without_a_logger_and_averaged(drawn_data, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = ["+experiment=demo", "+debug=fast", *drawn_data, "logger=none", "callbacks=ema"]
+    ended = cli("train", *settings, f"run_dir={tmp_path}/run")
+    assert ended.code == 0, ended.err
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["status"] == "done"
+    assert not (tmp_path / "run/tensorboard").exists()
+
+
+def test_a_class_that_no_row_can_have_is_named(drawn_data, cli, tmp_path):
+    ended = cli("train", *drawn_data, "tasks.gender.classes=[man,woman]", f"run_dir={tmp_path}/run")
+    assert ended.code == 2
+    assert "no row can be 'man'; gender is one of male, female" in ended.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_loss_that_is_not_finite_ends_in_one_line(drawn_data, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = [*drawn_data, "optimizer.lr=1e30", f"run_dir={tmp_path}/run"]
+    ended = cli("train", *settings, "callbacks.graph=null", "callbacks.feature_maps=null")
+    assert ended.code == 2
+    assert "lower optimizer.lr" in ended.err
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["status"] == "failed"
+    assert "the loss is" in results["error"]
