@@ -19,7 +19,7 @@ from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.preparation import Prepared, prepare
 from facialnet.data.protocol import Split
 from facialnet.data.transforms import Preprocessing
-from facialnet.errors import UserError
+from facialnet.errors import UserError, gist
 from facialnet.labels import Task
 from facialnet.models.construction import build_network
 from facialnet.training.checkpoint import tasks_from_plain
@@ -44,8 +44,7 @@ def instantiate(config: Any, **arguments: Any) -> Any:
             cause = cause.__cause__
         if isinstance(cause, UserError):
             raise cause from None
-        reason = str(cause).splitlines()[0]
-        raise UserError(f"{config.get('_target_')}: {reason}") from error
+        raise UserError(f"{config.get('_target_')}: {gist(cause)}") from error
 
 
 def _check_targets(config: Any) -> None:

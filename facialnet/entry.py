@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from facialnet.errors import UserError
+from facialnet.errors import UserError, gist
 from facialnet.training.callbacks.interruption import InterruptedRunError
 
 TRACEBACK = "FACIALNET_TRACEBACK"
@@ -81,8 +81,7 @@ def _end(error: BaseException, config_name: str) -> NoReturn:
         case HydraException() | OmegaConfBaseException():
             _fail(explain(error, sys.argv[1:], config_name), 2)
         case _:
-            reason = str(error).splitlines()[0] if str(error) else "no message"
-            _fail(f"{type(error).__name__}: {reason} ({TRACEBACK}=1 shows where)", 1)
+            _fail(f"{type(error).__name__}: {gist(error)} ({TRACEBACK}=1 shows where)", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:

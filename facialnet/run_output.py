@@ -38,8 +38,28 @@ def write_outputs(
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             final = {name: value for name, value in metrics.items() if name.startswith("test/")}
-            logger.log_hyperparams(settings, final)
+            logger.log_hyperparams(_compared(settings), final)
             logger.save()
+
+
+def _compared(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that runs differ in, those that are tuned first."""
+    first = ("optimizer.lr", "data.batch_size", "seed", "trainer.max_epochs", "trainer.precision")
+    groups = (
+        "optimizer",
+        "scheduler",
+        "loss",
+        "model",
+        "augment",
+        "protocol",
+        "tasks",
+        "preprocess",
+    )
+    chosen = {key: settings[key] for key in first}
+    for key, value in settings.items():
+        if key.split(".")[0] in groups and not isinstance(value, list):
+            chosen.setdefault(key.removesuffix("._target_"), value)
+    return chosen
 
 
 def _draw_answers(

@@ -20,7 +20,7 @@ def test_two_jobs_and_started_again_only_the_missing_one(drawn_data, tmp_path):
     ]
     ended = command(*words, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    jobs = sorted((tmp_path / "outputs/demo/sweep").glob("*/results.json"))
+    jobs = sorted((tmp_path / "outputs/debug/sweep").glob("*/results.json"))
     assert len(jobs) == 2
     rates = {json.loads((job.parent / "results.json").read_text())["overrides"][-1] for job in jobs}
     assert rates == {"optimizer.lr=0.001", "optimizer.lr=0.002"}

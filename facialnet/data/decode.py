@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from facialnet.errors import gist
+
 _FORMATS = (
     "JPEG",
     "PNG",
@@ -53,6 +55,7 @@ def decode(path: Path, *, grey: bool, shortest: int) -> tuple[NDArray[np.uint8],
     except UnreadableImageError:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds for a broken file
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = "not a picture" if "cannot identify" in first_line else first_line
+        reason = gist(error)
+        if "cannot identify" in reason:
+            reason = "not a picture"
         raise UnreadableImageError(reason) from error

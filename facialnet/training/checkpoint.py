@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facialnet.errors import UserError
+from facialnet.errors import UserError, gist
 from facialnet.labels import Task
 from facialnet.models.construction import build_network
 from facialnet.models.multitask import MultiTaskNetwork
@@ -60,7 +60,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise UserError(
             f"checkpoint {path.absolute()} cannot be read: it is damaged or not a checkpoint "
-            f"({str(error).splitlines()[0][:80]})"
+            f"({gist(error)[:80]})"
         ) from error
     if not isinstance(content, dict) or CARD not in content or "state_dict" not in content:
         raise UserError(f"{path.absolute()} is not a checkpoint of facialnet")

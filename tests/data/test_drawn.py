@@ -178,9 +178,9 @@ def test_a_failure_leaves_no_half_tree(tmp_path):
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(UserError, match=r"data\.images=10"):
+    with pytest.raises(UserError, match=r"data\.source\.images=10"):
         make_listing(images=10, seed=0)
-    with pytest.raises(UserError, match=r"data\.seed=-1"):
+    with pytest.raises(UserError, match=r"data\.source\.seed=-1"):
         make_listing(images=200, seed=-1)
 
 
