@@ -120,7 +120,19 @@ def _unknown_key(name: str, arguments: list[str], config_name: str) -> str:
         return f"{name} is not a setting; python -m facialnet.train --help lists all settings"
     if near[0] in groups:
         return f"{name} is not a setting; the nearest is {near[0]}: {_choices(near[0])}"
-    return f"{name} is not a setting; the nearest is {near[0]} (now {settings[near[0]]})"
+    allowed = _allowed(near[0])
+    now = f"now {settings[near[0]]}{f'; allowed: {allowed}' if allowed else ''}"
+    return f"{name} is not a setting; the nearest is {near[0]} ({now})"
+
+
+def _allowed(key: str) -> str | None:
+    """Return the choices that the comment beside a setting lists, as in ``# he | glorot``."""
+    group, _, last = key.rpartition(".")
+    line = re.compile(rf"^ *{re.escape(last)}: .*# (\S+(?: \| \S+)+)$", re.MULTILINE)
+    for path in sorted((conf_dir() / group.split(".")[0]).glob("*.yaml")):
+        if match := line.search(path.read_text()):
+            return match.group(1).replace(" | ", ", ")
+    return None
 
 
 def _unknown_choice(group: str, wrong: str) -> str:

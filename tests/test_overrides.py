@@ -12,6 +12,11 @@ from facialnet.entry import job_folder
             "optimizer.lrr=0.1",
             "optimizer.lrr is not a setting; the nearest is optimizer.lr (now 0.01)",
         ),
+        (
+            "data.label_polcy=nearest",
+            "the nearest is data.label_policy (now exact; allowed: exact, typo_fixed, nearest)",
+        ),
+        ("model.int=he", "model.init (now he; allowed: he, glorot, pytorch)"),
         ("data=utkfac", "the nearest is data=utkface; allowed: adience, drawn, utkface"),
         ("+experiment=utk_aug", "the nearest is +experiment=utkface_aug"),
         ("experiment=demo", "experiment is chosen with a plus: +experiment=adience"),
