@@ -8,6 +8,7 @@ ratios counts.
 """
 
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -46,6 +47,7 @@ class BareLoop:
 
     def run(self) -> float:
         """Return images per second over one pass, without its first three steps."""
+        torch.use_deterministic_algorithms(False)  # which Lightning switched on for both
         images, seconds = 0, 0.0
         for number, batch in enumerate(self.batches):
             start = time.perf_counter()
@@ -121,15 +123,18 @@ def main() -> None:
     table = Table(title=f"Training, FacialNet, batch {BATCH}, {torch.get_num_threads()} threads")
     for column in ("precision", "augment", "bare loop img/s", "facialnet img/s", "ratio"):
         table.add_column(column, justify="right")
+    worst = 1.0
     with tempfile.TemporaryDirectory() as folder:
         for precision in ("32-true", "bf16-mixed"):
-            for augment in ("none", "paper", "strong"):
+            for augment in ("none", "paper"):
                 theirs, ours, ratio = measure(Path(folder), precision, augment)
+                worst = min(worst, ratio)
                 mark = "" if ratio >= TARGET else f"  below {TARGET}"
                 table.add_row(
                     precision, augment, f"{theirs:.0f}", f"{ours:.0f}", f"{ratio:.3f}{mark}"
                 )
     Console().print(table)
+    sys.exit(worst < TARGET)
 
 
 if __name__ == "__main__":

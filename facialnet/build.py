@@ -23,6 +23,7 @@ from facialnet.errors import UserError, gist
 from facialnet.labels import Task
 from facialnet.models.construction import build_network
 from facialnet.training.checkpoint import tasks_from_plain
+from facialnet.training.checkpoint_io import AtomicCheckpointIO
 from facialnet.training.losses import balanced_weights
 from facialnet.training.module import FaceModule
 
@@ -189,17 +190,20 @@ def trainer(cfg: DictConfig) -> L.Trainer:
     Raises UserError for processes of its own inside a sweep: each of them would run a whole sweep
     beside the first, with other settings where a sweeper chooses them (Lightning issue 2727).
     """
-    strategy = str(cfg.trainer.strategy)
-    if in_multirun() and strategy.startswith("ddp") and cfg.trainer.devices not in (1, "1"):
-        raise UserError(
-            f"trainer.strategy={strategy} starts processes of its own, which a sweep (-m) cannot "
-            "hold together; sweep with trainer=gpu or trainer=cpu, or run the jobs one by one"
-        )
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
     loggers = [instantiate(logger) for logger in cfg.logger.values() if logger]
     if not loggers:  # it refuses to run without one
         callbacks = [each for each in callbacks if not isinstance(each, LearningRateMonitor)]
-    built: L.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+    built: L.Trainer = instantiate(
+        cfg.trainer, callbacks=callbacks, logger=loggers or False, plugins=[AtomicCheckpointIO()]
+    )
+    if in_multirun() and built.world_size > 1:
+        raise UserError(
+            f"trainer.devices={cfg.trainer.devices} starts processes of its own, which a sweep "
+            "(-m) cannot hold together; use trainer.devices=1, or run the jobs one by one"
+        )
+    # Deterministic mode also fills every new tensor, to find reads of what was never written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return built
 
 
@@ -218,8 +222,11 @@ def _total_steps(trainer: L.Trainer, steps_per_epoch: int) -> float:
 
 
 def _num_workers(cfg: DictConfig) -> int:
-    if cfg.data.num_workers is not None:
-        return int(cfg.data.num_workers)
+    workers = cfg.data.num_workers
+    if workers is not None:
+        if not isinstance(workers, int):
+            raise UserError(f"data.num_workers={workers}: expected a whole number or null")
+        return workers
     on_gpu = cfg.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
     return min(8, max(1, (os.cpu_count() or 2) - 1)) if on_gpu else 0
 

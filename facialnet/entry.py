@@ -1,6 +1,7 @@
 """What all entry points share: where the configuration lies, and errors that say what to do."""
 
 import difflib
+import errno
 import hashlib
 import logging
 import os
@@ -78,6 +79,8 @@ def _end(error: BaseException, config_name: str) -> NoReturn:
         case BrokenPipeError():  # the reader of a pipe has had enough, as in --help | head
             sys.stderr.close()
             sys.exit(0)
+        case OSError(errno=errno.ENOSPC):
+            _fail("the disk is full: free some space, or choose another run_dir or paths.data", 2)
         case HydraException() | OmegaConfBaseException():
             _fail(explain(error, sys.argv[1:], config_name), 2)
         case _:
@@ -189,8 +192,12 @@ def check_overrides(config_name: str = "train") -> None:
     defaults = _settings(arguments, config_name)
     for override in OverridesParser.create().parse_overrides(arguments):
         key = override.key_or_group
-        if override.is_add() and "." not in key and not (conf_dir() / key).is_dir():
+        # Constructors refuse what they do not know; these parts are only read.
+        only_read = re.fullmatch(r"(data|model|paths|tasks\.\w+)\.\w+|\w+", key)
+        if override.is_add() and only_read and not (conf_dir() / key).is_dir():
             raise UserError(_unknown_key(key, arguments, config_name))
+        if key == "trainer.devices":  # a number, a list of numbers, or auto
+            continue
         old, new = defaults.get(key), override.value()
         if isinstance(old, bool):
             fits, kind = isinstance(new, bool), "true or false"

@@ -1,13 +1,17 @@
 """Test a checkpoint: `python -m facialnet.evaluate checkpoint=PATH`."""
 
+import dataclasses
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from facialnet import build
+from facialnet.data.preparation import Prepared
+from facialnet.data.protocol import Split, shared_groups
 from facialnet.entry import check_overrides, console, run
 from facialnet.errors import UserError
 from facialnet.evaluation.results import results_table
@@ -48,7 +52,27 @@ def main(cfg: DictConfig) -> dict[str, float]:
     scores |= majority_scores(data, module)
     title = f"{checkpoint.path} on {len(split.test):,} images, {split.protocol}"
     console.print(results_table(scores, module.tasks, title))
+    _warn_of_leaks(checkpoint, prepared, split)
     return scores
+
+
+def _warn_of_leaks(checkpoint: Checkpoint, prepared: Prepared, split: Split) -> None:
+    """Say how many of the tested images the checkpoint was trained or validated on."""
+    store = prepared.store
+    if store is None or prepared.audit["data"] != checkpoint.card["data"]["name"]:
+        return
+    if store.digest != checkpoint.card["store"]:
+        console.print("the data set changed since the training: some images may have been seen")
+        return
+    own: Split = build.instantiate(checkpoint.card["protocol"]).split(store.manifest)
+    seen = np.isin(split.test, np.concatenate([own.train, own.val])).sum()
+    shared = shared_groups(store.manifest, dataclasses.replace(own, test=split.test))
+    if seen or any(shared.values()):
+        console.print(
+            f"LEAKY: {seen:,} of {len(split.test):,} images were seen in training; images that "
+            f"share something with training: {shared}",
+            style="bold red",
+        )
 
 
 def _settings(checkpoint: Checkpoint, cfg: DictConfig) -> DictConfig:

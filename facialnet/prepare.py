@@ -1,5 +1,8 @@
 """Prepare a data set ahead of training: `python -m facialnet.prepare data=utkface`."""
 
+import shlex
+
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from facialnet import build
@@ -36,7 +39,8 @@ def main(cfg: DictConfig) -> None:
     if prepared.store is not None:
         size = sum(f.stat().st_size for f in prepared.store.folder.iterdir())
         console.print(f"store: {prepared.store.folder.absolute()} ({size / 2**20:,.0f} MB)")
-        console.print("next: python -m facialnet.train with the same settings")
+        words = " ".join(map(shlex.quote, HydraConfig.get().overrides.task))
+        console.print(f"next: python -m facialnet.train {words}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a run leaves behind its test: predictions, pictures, hyper-parameters, the last lines."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,15 @@ def write_outputs(
     module: FaceModule,
     metrics: dict[str, float],
     settings: dict[str, Any],
-) -> None:
+) -> int:
     """Write predictions, a picture of test faces, and settings with scores to TensorBoard.
 
     Call it in every process: answers are gathered from all of them, files come from the first.
+    Returns the number of images that were tested.
     """
     rows, probabilities = module.test_answers()
     if not trainer.is_global_zero:
-        return
+        return len(rows)
     table = folder / "predictions.parquet"
     write_predictions(table, data.manifest, rows, probabilities, module.tasks)
     _draw_answers(folder / "pictures/test_faces.png", data, module, rows, probabilities)
@@ -40,6 +42,7 @@ def write_outputs(
             final = {name: value for name, value in metrics.items() if name.startswith("test/")}
             logger.log_hyperparams(_compared(settings), final)
             logger.save()
+    return len(rows)
 
 
 def _compared(settings: dict[str, Any]) -> dict[str, Any]:
@@ -55,10 +58,12 @@ def _compared(settings: dict[str, Any]) -> dict[str, Any]:
         "tasks",
         "preprocess",
     )
+    others = ("data.source._target_", "data.label_policy", "callbacks.ema.decay", "compile")
     chosen = {key: settings[key] for key in first}
     for key, value in settings.items():
-        if key.split(".")[0] in groups and not isinstance(value, list):
-            chosen.setdefault(key.removesuffix("._target_"), value)
+        if key.split(".")[0] in groups or key in others:
+            shown = str(value) if isinstance(value, list) else value
+            chosen.setdefault(key.removesuffix("._target_"), shown)
     return chosen
 
 
@@ -100,7 +105,7 @@ def majority_scores(data: FaceDataModule, module: FaceModule) -> dict[str, float
 
 def print_summary(folder: Path, results: dict[str, Any], module: FaceModule) -> None:
     """Print the test results, where they lie and the next command to type."""
-    title = f"Test on {results['images']['test']:,} images, {results['protocol']}"
+    title = f"Test on {results['images_tested']:,} images, {results['protocol']}"
     console.print(results_table(results["metrics"], module.tasks, title))
     if results["leaky"]:
         console.print(f"LEAKY: test images seen in training: {results['shared_with_test']}")
@@ -110,5 +115,5 @@ def print_summary(folder: Path, results: dict[str, Any], module: FaceModule) -> 
     )
     console.print(f"results: {folder}")
     python = Path(sys.executable)
-    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else "python"
-    console.print(f"next: {shown} -m tensorboard.main --logdir {folder}")
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    console.print(f"next: {shown} -m tensorboard.main --logdir {shlex.quote(str(folder))}")

@@ -56,8 +56,9 @@ def main(cfg: DictConfig) -> float | None:
     results = _facts(cfg, prepared, split, trainer)
     if trainer.is_global_zero:
         print_audit(console, prepared.audit, prepared.audit_path)
-        _begin(cfg, folder)
     module = build.module(cfg, data, trainer, card)
+    if trainer.is_global_zero:
+        _begin(cfg, folder)
     os.environ[_FOLDER] = str(folder)
     results["parameters"] = parameter_count(module.network)
     try:
@@ -117,19 +118,27 @@ def _overridden(key: str) -> bool:
 
 
 def _finished(cfg: DictConfig, folder: Path) -> dict[str, Any] | None:
-    """Return the results of a sweep's job that is done; never run over a finished run."""
+    """Return the results of a run that is done; raise UserError rather than run over another."""
     results = read_results(folder)
-    if results is None or results.get("status") != "done":
+    done = results if results is not None and results["status"] == "done" else None
+    if build.in_multirun():
+        if done and done["config_hash"] != _config_hash(cfg):
+            raise UserError(
+                f"{folder} holds a finished run of other settings; choose another sweep_name"
+            )
+        return done
+    if cfg.ckpt_path is None:
+        if done:
+            raise UserError(f"{folder} holds a finished run; choose another run_dir")
+        if (folder / LAST).is_file():
+            raise UserError(
+                f"{folder} holds a run that was stopped; go on with ckpt_path=last, or choose "
+                "another run_dir"
+            )
         return None
-    if not build.in_multirun():
-        if cfg.ckpt_path is not None:
-            return None
-        raise UserError(f"{folder} holds a finished run; choose another run_dir")
-    if results["config_hash"] != _config_hash(cfg):
-        raise UserError(
-            f"{folder} holds a finished run of another configuration; choose another sweep_name"
-        )
-    return results
+    if done and cfg.ckpt_path == "last" and done["max_epochs"] >= cfg.trainer.max_epochs:
+        return done
+    return None
 
 
 def _config_hash(cfg: DictConfig) -> str:
@@ -154,6 +163,7 @@ def _facts(cfg: DictConfig, prepared: Prepared, split: Split, trainer: L.Trainer
         "shared_with_test": shared,
         "images": {"train": len(split.train), "val": len(split.val), "test": len(split.test)},
         "seed": cfg.seed,
+        "max_epochs": cfg.trainer.max_epochs,
         "fold": cfg.protocol.get("test_fold"),
         "data": prepared.audit["data"],
         "store": prepared.store.key if prepared.store else None,
@@ -166,8 +176,16 @@ def _facts(cfg: DictConfig, prepared: Prepared, split: Split, trainer: L.Trainer
 
 
 def _begin(cfg: DictConfig, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(yaml.safe_dump(build.plain(cfg), sort_keys=False))
+    free_name = not (build.in_multirun() or cfg.ckpt_path or _overridden("run_dir"))
+    try:
+        folder.mkdir(parents=True, exist_ok=not free_name)
+    except FileExistsError:
+        raise UserError(
+            f"another run took {folder} in this very second; name this one's with run_dir=FOLDER"
+        ) from None
+    partial = folder / f"{CONFIG}.partial"
+    partial.write_text(yaml.safe_dump(build.plain(cfg), sort_keys=False))
+    partial.replace(folder / CONFIG)
     console.print(f"run folder: {folder}")
 
 
@@ -190,7 +208,7 @@ def _fit_and_test(
     metrics |= majority_scores(data, module)
     results["metrics"] = metrics
     settings = flat(build.plain(OmegaConf.create(module.card["config"])))
-    write_outputs(folder, trainer, data, module, metrics, settings)
+    results["images_tested"] = write_outputs(folder, trainer, data, module, metrics, settings)
 
 
 def _numbers(trainer: L.Trainer) -> dict[str, float]:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from commands import command
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -34,6 +35,22 @@ def test_training_commands_compose(line, cli, tmp_path, monkeypatch):
     ended = cli("train", *words, "--cfg", "job", "--resolve")
     assert ended.code == 0, ended.err
     assert "backbone" in ended.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", TRAIN)
+def test_training_commands_run(line, drawn_data, tmp_path):
+    words = [word for word in shlex.split(line)[1:] if not word.startswith("ckpt_path")]
+    if "--cfg" not in words:
+        words += ["+debug=fast", *drawn_data, f"paths.outputs={tmp_path}"]
+    ended = command(*words, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_links_and_pictures_are_there():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
 
 
 def test_help_lists_every_target():

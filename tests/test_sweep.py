@@ -24,9 +24,7 @@ def test_two_jobs_and_started_again_only_the_missing_one(drawn_data, tmp_path):
     assert len(jobs) == 2
     rates = {json.loads((job.parent / "results.json").read_text())["overrides"][-1] for job in jobs}
     assert rates == {"optimizer.lr=0.001", "optimizer.lr=0.002"}
-    assert all(
-        "=" not in job.parent.name and "optimizer.lr-0.00" in job.parent.name for job in jobs
-    )
+    assert all("=" not in job.parent.name for job in jobs)
 
     kept, lost = jobs
     before = kept.stat().st_mtime_ns

@@ -221,4 +221,63 @@ def test_loss_that_is_not_finite_ends_in_one_line(drawn_data, cli, tmp_path, mon
     assert "lower optimizer.lr" in ended.err
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["status"] == "failed"
-    assert "the loss is" in results["error"]
+    assert "not finite" in results["error"] or "the loss is" in results["error"]
+
+
+def test_evaluation_says_which_images_were_trained_on(finished, cli):
+    folder, _ = finished
+    best = f"checkpoint={folder}/checkpoints/best.ckpt"
+    assert "LEAKY" not in cli("evaluate", best).out
+    leaky = cli("evaluate", best, "protocol.test_fold=1")
+    assert "images were seen in training" in leaky.out
+
+
+def test_a_finished_run_that_goes_on_has_nothing_to_do(finished, drawn_data, cli):
+    folder, _ = finished
+    before = (folder / "results.json").read_bytes()
+    settings = [*drawn_data, f"run_dir={folder}", "trainer.max_epochs=2", "ckpt_path=last"]
+    ended = cli("train", "+experiment=demo", *settings)
+    assert ended.code == 0
+    assert "done before, nothing to do" in ended.out
+    assert (folder / "results.json").read_bytes() == before
+
+
+def test_a_stopped_run_is_not_started_over(finished, drawn_data, cli, tmp_path):
+    folder, _ = finished
+    (tmp_path / "checkpoints").mkdir()
+    last = tmp_path / "checkpoints/last.ckpt"
+    last.write_bytes((folder / "checkpoints/last.ckpt").read_bytes())
+    ended = cli("train", "+experiment=demo", *drawn_data, f"run_dir={tmp_path}")
+    assert ended.code == 2
+    assert "go on with ckpt_path=last" in ended.err
+
+
+def test_best_checkpoint_comes_along_into_another_folder(finished, drawn_data, cli, tmp_path):
+    folder, _ = finished
+    settings = [
+        *drawn_data,
+        f"run_dir={tmp_path}/new",
+        f"ckpt_path={folder}/checkpoints/last.ckpt",
+        "trainer.max_epochs=2",
+    ]
+    ended = cli("train", "+experiment=demo", *settings)
+    assert ended.code == 0, ended.err
+    old, new = (
+        json.loads((each / "results.json").read_text())["metrics"]
+        for each in (folder, tmp_path / "new")
+    )
+    assert {k: v for k, v in new.items() if k.startswith("test/")} == {
+        k: v for k, v in old.items() if k.startswith("test/")
+    }
+    assert (tmp_path / "new/checkpoints/best.ckpt").is_file()
+
+
+@pytest.mark.slow
+def test_compiled_network_trains_and_keeps_its_pictures(drawn_data, tmp_path):
+    settings = ["+experiment=demo", "+debug=fast", *drawn_data, "compile=true"]
+    words = ["-m", "facialnet.train", *settings, f"run_dir={tmp_path}/run"]
+    ended = command(*words, cwd=tmp_path, timeout=500)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "run/pictures/feature_maps_conv8.png").is_file()
+    state = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    assert "network.backbone.layers.conv1.weight" in state

@@ -47,6 +47,8 @@ class FaceDataModule(L.LightningDataModule):
             raise UserError(f"data.batch_size={batch_size} must be at least 1")
         if num_workers < 0:
             raise UserError(f"data.num_workers={num_workers} must be at least 0")
+        if seed < 0:
+            raise UserError(f"seed={seed} must be at least 0")
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed

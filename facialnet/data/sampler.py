@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
+from facialnet.errors import UserError
+
 Index = tuple[int, int]  # (epoch, position in the split): the epoch must reach the workers
 
 
@@ -37,9 +39,12 @@ class BatchSampler(Sampler[list[Index]]):
         world_size: int = 1,
     ) -> None:
         if size < world_size:
-            raise ValueError(f"{size} pictures cannot be shared by {world_size} processes")
+            raise UserError(
+                f"{size} pictures of a split cannot be shared by {world_size} processes"
+            )
         self.size = size
-        self.steps = -(-size // max(batch_size, world_size))
+        # at most so many steps that every process gets a picture in each
+        self.steps = min(-(-size // max(batch_size, 1)), size // world_size)
         self.seed = seed
         self.shuffle = shuffle
         self.rank = rank

@@ -11,6 +11,8 @@ import math
 import mmap
 import os
 import shutil
+import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -132,7 +134,7 @@ def write_store(
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
-    partial = folder.with_name(f".{folder.parent.name}.{os.getpid()}.partial")
+    partial = folder.with_name(f"{_partial_stem(folder)}.{os.getpid()}.partial")
     need = len(rows) * int(np.prod(preprocessing.stored_shape))
     try:
         if shutil.disk_usage(folder.parent).free < need:
@@ -206,7 +208,8 @@ def _outcomes(
     """Yield stored pixels, or the reason why there are none, in the rows' order."""
     marked = all(name in rows.columns for name in LANDMARKS)
     points = rows[list(LANDMARKS)].to_numpy(np.float32).reshape(-1, 5, 2) if marked else None
-    shortest = 2 * preprocessing.stored_side  # room for a crop and a clean reduction afterwards
+    # Points may lie in a small part of a large picture: such pictures are decoded whole.
+    shortest = preprocessing.decoded_side if points is None else sys.maxsize
 
     def stored(position: int) -> NDArray[np.uint8] | str:
         path = root / rows["path"].iloc[position]
@@ -243,8 +246,13 @@ def _publish(partial: Path, folder: Path) -> None:
             raise
 
 
+def _partial_stem(folder: Path) -> str:
+    # Machines may share the disk, and process numbers mean something on their own machine only.
+    return f".{folder.parent.name}.{socket.gethostname().replace('.', '-')}"
+
+
 def _remove_leftovers(folder: Path) -> None:
-    for leftover in folder.parent.glob(f".{folder.parent.name}.*.partial"):
+    for leftover in folder.parent.glob(f"{_partial_stem(folder)}.*.partial"):
         process = int(leftover.name.split(".")[-2])
         # One of this very number is from an earlier process: in containers numbers come again.
         if process == os.getpid() or not _is_running(process):

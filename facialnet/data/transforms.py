@@ -4,6 +4,7 @@ The only file that imports albumentations. Everything random takes its generator
 for each sample: left to itself, albumentations 2.0.8 draws the same stream in every worker.
 """
 
+import math
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -163,6 +164,12 @@ class Preprocessing:
     def stored_shape(self) -> tuple[int, int, int]:
         """Shape [H, W, C] of one stored picture."""
         return (self.stored_side, self.stored_side, self.channels)
+
+    @property
+    def decoded_side(self) -> int:
+        """Pixels that a picture's shorter side needs, so that what a crop leaves is still large."""
+        shares = [step.share for step in self._pipeline.transforms if isinstance(step, CentreCrop)]
+        return math.ceil(2 * self.stored_side / math.prod(shares))
 
     def __call__(self, image: Pixels, points: Points | None = None) -> Pixels:
         """Turn one picture into stored pixels.

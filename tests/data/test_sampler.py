@@ -4,6 +4,7 @@ import pytest
 from torch.utils.data import Dataset
 
 from facialnet.data.sampler import BatchSampler, ResumableLoader
+from facialnet.errors import UserError
 
 SIZE, BATCH = 107, 10
 
@@ -79,7 +80,7 @@ def test_processes_share_the_batches_of_one(world_size, shuffle):
 
 def test_too_few_pictures_for_the_processes():
     assert len(epoch_of(sampler(size=3, rank=2, world_size=3))[0]) == 1
-    with pytest.raises(ValueError, match="2 pictures cannot be shared by 3 processes"):
+    with pytest.raises(UserError, match="2 pictures of a split cannot be shared by 3"):
         sampler(size=2, world_size=3)
 
 

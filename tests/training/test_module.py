@@ -16,6 +16,8 @@ from facialnet.training import schedulers
 from facialnet.training.callbacks.interruption import InterruptedRunError, Interruption
 from facialnet.training.callbacks.last_checkpoint import LastCheckpoint
 from facialnet.training.callbacks.progress import EpochTable, Throughput, clock
+from facialnet.training.callbacks.selection import EarlyStop
+from facialnet.training.checkpoint_io import AtomicCheckpointIO
 from facialnet.training.losses import CrossEntropy
 from facialnet.training.module import FaceModule
 
@@ -130,11 +132,14 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(tmp_path):
     items = batches()
     face = module(lr=1e30)
     runner = trainer(tmp_path, LastCheckpoint(str(last), every_n_steps=1), Interruption(str(last)))
-    with pytest.raises(UserError, match=r"the loss is (nan|inf).*optimizer.lr"):
+    with pytest.raises(
+        UserError, match=r"(the loss is (nan|inf)|weights are not finite).*optimizer.lr"
+    ):
         runner.fit(face, loader(items), loader(items))
     step = torch.load(last, weights_only=True)["global_step"]
     assert step >= 1
-    assert runner.global_step >= step
+    saved = torch.load(last, weights_only=True)["state_dict"]
+    assert all(value.isfinite().all() for value in saved.values() if value.is_floating_point())
 
 
 def test_dropout_is_a_function_of_seed_epoch_and_step(tmp_path):
@@ -205,3 +210,43 @@ def test_checkpoint_card_is_plain(tmp_path):
     runner.fit(face, loader(batches()), loader(batches()))
     card = torch.load(last, weights_only=True)["facialnet"]
     assert json.loads(json.dumps(card)) == card
+
+
+def test_weights_that_are_not_finite_never_replace_a_good_file(tmp_path):
+    last = tmp_path / "last.ckpt"
+    face = module()
+    callback = LastCheckpoint(str(last))
+    trainer(tmp_path, callback, max_epochs=1).fit(face, loader(batches()), loader(batches()))
+    good = last.read_bytes()
+    with torch.no_grad():
+        next(face.parameters())[0, 0] = math.nan
+    runner = trainer(tmp_path, callback, max_epochs=1, limit_train_batches=0)
+    runner.strategy.connect(face)
+    with pytest.raises(UserError, match=r"not finite.*stays as it was"):
+        callback.on_train_epoch_end(runner, face)
+    assert last.read_bytes() == good
+
+
+def test_a_run_that_had_stopped_early_does_not_train_on(tmp_path):
+    stop = EarlyStop(monitor="val/loss", patience=2)
+    stop.wait_count = 2
+    face = module()
+    runner = trainer(tmp_path, stop, max_epochs=5, min_epochs=0)
+    runner.fit(face, loader(batches()), loader(batches()))
+    assert runner.global_step == 0
+
+
+def test_checkpoint_is_written_beside_its_place(tmp_path, monkeypatch):
+    place = tmp_path / "some.ckpt"
+    plugin = AtomicCheckpointIO()
+    plugin.save_checkpoint({"a": 1}, place)
+
+    def broken(content, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(OSError, match="No space"):
+        plugin.save_checkpoint({"a": 2}, place)
+    assert torch.load(place, weights_only=True) == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["some.ckpt"]

@@ -70,7 +70,12 @@ def write_tree(
         _write_pictures(unfinished, listing, seed, side, processes or os.cpu_count() or 1, progress)
         marker = json.dumps(settings_of(images=images, seed=seed, side=side))
         (unfinished / MARKER).write_text(marker + "\n", encoding="utf-8")
-        unfinished.rename(root)
+        try:
+            unfinished.rename(root)
+        except OSError:
+            if not (root / MARKER).is_file():  # else another process was first
+                raise
+            shutil.rmtree(unfinished)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise

@@ -67,11 +67,13 @@ class Interruption(L.Callback):
         averaged weights are not those of a resting point; and one process of several cannot save
         alone. The checkpoint of the last epoch then stays.
         """
+        self._restore()
         asked = isinstance(exception, InterruptedRunError)
         alone = trainer.world_size == 1 and not isinstance(exception, UserError)
-        if trainer.training and (asked or alone) and trainer.global_step > 0:
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        stepped = done % trainer.accumulate_grad_batches == 0
+        if trainer.training and (asked or alone) and stepped and trainer.global_step > 0:
             trainer.save_checkpoint(self.path)
-        self._restore()
 
     def _note(self, signum: int, _: FrameType | None) -> None:
         if self._signum == signum == signal.SIGINT:

@@ -1,5 +1,7 @@
 """Pictures in TensorBoard and in the run folder: what goes in, what comes out of every layer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +86,24 @@ def convolution_outputs(network: nn.Module, images: Tensor) -> dict[str, Tensor]
         handles.append(layer.register_forward_hook(keep))
     training = network.training
     try:
-        with torch.no_grad():
+        with torch.no_grad(), uncompiled(network):
             network.eval()(images)
     finally:
         network.train(training)
         for handle in handles:
             handle.remove()
     return outputs
+
+
+@contextmanager
+def uncompiled(network: nn.Module) -> Iterator[None]:
+    """Run a network layer by layer: compiled code passes hooks by and cannot be traced."""
+    compiled = network._compiled_call_impl
+    network._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        network._compiled_call_impl = compiled
 
 
 class AugmentedBatch(L.Callback):
@@ -154,7 +167,8 @@ class Graph(L.Callback):
         network: Any = pl_module.network
         training = network.training
         # Answers are a dictionary, which the tracer takes only when it is not strict.
-        board.add_graph(network.eval(), face.to(pl_module.device), use_strict_trace=False)
+        with uncompiled(network):
+            board.add_graph(network.eval(), face.to(pl_module.device), use_strict_trace=False)
         network.train(training)
 
 
