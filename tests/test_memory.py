@@ -62,4 +62,4 @@ def test_peak_memory_of_5000_and_50000_images(tmp_path):
     assert peaks[50_000]["images"] == pytest.approx(35_000, rel=0.02)
     store_mib = 45_000 * 87 * 87 / 2**20
     growth = peaks[50_000]["peak_mib"] - peaks[5_000]["peak_mib"]
-    assert growth < 0.25 * store_mib, peaks
+    assert growth < 0.2 * store_mib, peaks  # the manifest and the files' names do grow

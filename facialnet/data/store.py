@@ -29,7 +29,9 @@ from facialnet.data.transforms import Preprocessing
 from facialnet.errors import UserError
 
 _PIXELS, _MANIFEST, _ABOUT = "pixels.u8", "manifest.parquet", "store.json"
-_RESIDENT_BYTES = 32 << 20  # pages of the map that may stay in this process's memory
+# Bytes read before their pages are given back. The system maps 16 pages around each one that is
+# read, so that up to eight times as much may stay in this process's memory.
+_READ_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
 
@@ -74,7 +76,7 @@ class Store:
             self._map = np.memmap(self.folder / _PIXELS, np.uint8, mode="r", shape=self.shape)
         chosen = np.array(self._map[indices])
         self._touched += chosen.nbytes
-        if self._touched > _RESIDENT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+        if self._touched > _READ_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             # Pages that were read count as this process's memory until they are given back; the
             # system's cache keeps them, so that memory stays flat however large the store is.
             self._map._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

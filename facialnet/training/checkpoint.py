@@ -1,8 +1,8 @@
 """Reading checkpoints: weights beside a plain card that says how to use them.
 
-The card (key ``facialnet``) holds ``tasks``, ``model``, ``preprocess``, ``store``, ``data``,
-``protocol``, ``calibration`` and ``config``: numbers, texts, lists and dictionaries only, so that
-``torch.load`` opens the file with ``weights_only=True``.
+The card (key ``facialnet``) holds ``format``, ``tasks``, ``model``, ``preprocess``, ``store``,
+``data``, ``protocol``, ``training``, ``calibration`` and ``config``: numbers, texts, lists and
+dictionaries only, so that ``torch.load`` opens the file with ``weights_only=True``.
 """
 
 import pickle

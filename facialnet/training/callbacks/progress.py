@@ -71,6 +71,10 @@ class Throughput(L.Callback):
 class ProgressBar(RichProgressBar):
     """Show loss, validation accuracy, images per second and the time left of the whole run."""
 
+    def configure_columns(self, trainer: L.Trainer) -> list[Any]:
+        """Leave out the epoch's time and batches per second: with them the line is too long."""
+        return list(super().configure_columns(trainer))[:3]
+
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
