@@ -41,8 +41,12 @@ class Ended:
 
 
 @pytest.fixture
-def cli(monkeypatch, capfd):
-    """Run an entry point in this process as if from a terminal: ``cli("train", *arguments)``."""
+def cli(monkeypatch, capfd, tmp_path):
+    """Run an entry point in this process, as from a terminal in the test's own folder.
+
+    ``cli("train", *arguments)``.
+    """
+    monkeypatch.chdir(tmp_path)
 
     def call(entry_point: str, *arguments: str) -> Ended:
         config_name = "evaluate" if entry_point == "evaluate" else "train"
