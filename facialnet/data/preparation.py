@@ -64,9 +64,9 @@ def prepare(
     key = _store_key(table, stamps, spec)
     place = folder / f"{reading.name}-{key[:12]}"
     audit_path = place / "audit.json"
-    audit = _audit(reading, table)
     earlier = _read_audit(audit_path)
     if _too_many_missing(table, max_missing):
+        audit = _audit(reading, table)
         _write_audit(earlier or audit, audit_path)
         raise UserError(_missing_message(audit, reading, max_missing, audit_path))
     if (place / "store").is_dir() and earlier is not None and not audit_only:
