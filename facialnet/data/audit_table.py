@@ -12,6 +12,7 @@ _SHOWN_REASONS = {
     "missing file": "missing on disk",
     "unreadable": "unreadable",
     "malformed name": "malformed name",
+    "excluded": "by the exclusion list",
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+from numpy.typing import NDArray
 
 from facialnet.data.dataset import FaceDataset
 from facialnet.data.protocol import Split
@@ -28,6 +29,7 @@ class FaceDataModule(L.LightningDataModule):
         batch_size: pictures of one optimiser step, over all processes together.
         num_workers: processes that load beside each training process; 0 loads in it.
         seed: seed of the run: order and augmentation follow from it.
+        test_margin: keep the stored margin on pictures that are tested or predicted.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class FaceDataModule(L.LightningDataModule):
         batch_size: int = 64,
         num_workers: int = 0,
         seed: int = 0,
+        test_margin: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -52,11 +55,10 @@ class FaceDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.test_margin = test_margin
         self.manifest = store.manifest
         parts = {"train": split.train, "val": split.val, "test": split.test}
-        for name, rows in parts.items():
-            if len(rows) == 0:
-                raise UserError(f"the {name} split is empty: the protocol leaves no picture for it")
+        _check_filled("test", split.test)
         self.datasets = {
             name: FaceDataset(
                 store,
@@ -69,6 +71,11 @@ class FaceDataModule(L.LightningDataModule):
             for name, rows in parts.items()
         }
 
+    def check_trainable(self) -> None:
+        """Raise UserError where the protocol leaves nothing to train or validate on."""
+        for name in ("train", "val"):
+            _check_filled(name, self.datasets[name].rows)
+
     def class_counts(self, task: Task) -> list[int]:
         """Return how many training pictures each class of a task has."""
         targets = self.datasets["train"].targets[task.name]
@@ -77,6 +84,8 @@ class FaceDataModule(L.LightningDataModule):
 
     def steps_per_epoch(self, world_size: int = 1) -> int:
         """Return the number of training batches in an epoch."""
+        if len(self.datasets["train"]) == 0:  # nothing is trained: see check_trainable
+            return 0
         return self._sampler("train", 0, world_size).steps
 
     def train_dataloader(self) -> ResumableLoader:
@@ -89,7 +98,11 @@ class FaceDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> ResumableLoader:
         """Return the test batches, in the manifest's order."""
-        return self._loader("test")
+        return self._loader("test", margin=self.test_margin)
+
+    def predict_dataloader(self) -> ResumableLoader:
+        """Return the validation batches as the test shows its own, to calibrate answers on."""
+        return self._loader("val", margin=self.test_margin)
 
     def _sampler(self, name: str, rank: int, world_size: int) -> BatchSampler:
         return BatchSampler(
@@ -101,8 +114,9 @@ class FaceDataModule(L.LightningDataModule):
             world_size=world_size,
         )
 
-    def _loader(self, name: str) -> ResumableLoader:
+    def _loader(self, name: str, *, margin: bool = False) -> ResumableLoader:
         trainer = self.trainer
+        dataset = self.datasets[name].with_margin() if margin else self.datasets[name]
         sampler = self._sampler(
             name,
             trainer.global_rank if trainer else 0,
@@ -117,7 +131,7 @@ class FaceDataModule(L.LightningDataModule):
                 "persistent_workers": True,
             }
         loader = ResumableLoader(
-            self.datasets[name],
+            dataset,
             batch_sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=_as_is,
@@ -128,6 +142,11 @@ class FaceDataModule(L.LightningDataModule):
             progress = trainer.fit_loop.epoch_loop.batch_progress
             loader.batches_done = lambda: int(progress.current.processed)  # type: ignore[attr-defined]
         return loader
+
+
+def _check_filled(name: str, rows: NDArray[np.int64]) -> None:
+    if len(rows) == 0:
+        raise UserError(f"the {name} split is empty: the protocol leaves no picture for it")
 
 
 def _as_is(batch: Any) -> Any:

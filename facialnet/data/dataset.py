@@ -1,5 +1,6 @@
 """Batches of one split: pixels, targets and where they come from."""
 
+import copy
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -57,11 +58,18 @@ class FaceDataset(Dataset[Batch]):
         self.preprocessing = preprocessing
         self.augmentation = augmentation
         self.seed = seed
+        self.keep_margin = False
         chosen = store.manifest.iloc[rows]
         self.targets = {task.name: encode(chosen, task) for task in tasks}
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def with_margin(self) -> "FaceDataset":
+        """Return the same rows with the stored margin left on, for crops at test time."""
+        wider = copy.copy(self)
+        wider.keep_margin = True
+        return wider
 
     def __getitem__(self, index: Index) -> Batch:
         return self.__getitems__([index])
@@ -75,7 +83,9 @@ class FaceDataset(Dataset[Batch]):
             pixels = self.augmentation(
                 pixels, seed=self.seed, epoch=indices[0][0], indices=positions
             )
-        pixels = np.ascontiguousarray(self.preprocessing.network_view(pixels))
+        if not self.keep_margin:
+            pixels = self.preprocessing.network_view(pixels)
+        pixels = np.ascontiguousarray(pixels)
         return {
             "images": torch.from_numpy(pixels).permute(0, 3, 1, 2),
             "targets": {

@@ -28,6 +28,9 @@ LANDMARKS = tuple(
     for point in ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
     for axis in "xy"
 )  # optional columns: five points in pixels of the picture, right and left as the person has them
+# Optional columns too; preparation adds them: a hash of the file's bytes, and the group of
+# near-duplicates that the picture belongs to, missing where it stands alone.
+FINGERPRINTS = ("content", "lookalike")
 LABELS = {"gender": GENDERS, "age_group": AGE_GROUPS, "race": RACES}
 
 
@@ -65,7 +68,7 @@ def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises UserError for an unknown column, an unknown label or a path that leaves the root.
     """
-    known = [*COLUMNS, *LANDMARKS, "dropped"]
+    known = [*COLUMNS, *LANDMARKS, *FINGERPRINTS, "dropped"]
     if unknown := [name for name in frame.columns if name not in known]:
         raise UserError(f"manifest: unknown column {unknown[0]!r}; known are {', '.join(known)}")
     if "path" not in frame.columns:
@@ -78,8 +81,9 @@ def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
     for name in LANDMARKS:
         if name in frame.columns:
             table[name] = frame[name].astype("float32")
-    if "dropped" in frame.columns:
-        table["dropped"] = frame["dropped"].astype("str")
+    for name in (*FINGERPRINTS, "dropped"):
+        if name in frame.columns:
+            table[name] = frame[name].astype("str")
     _check_labels(table)
     _check_paths(table["path"])
     return table

@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from facialnet.data.exclusions import Exclusions, exclude_rows, read_exclusions
 from facialnet.data.manifest import Reading, Source, as_manifest, manifest_hash
 from facialnet.data.store import Progress, Store, check_pictures, open_store, write_store
 from facialnet.data.transforms import Preprocessing
@@ -17,6 +18,7 @@ from facialnet.errors import UserError
 from facialnet.labels import AGE_GROUPS, GENDERS, RACES
 
 Audit = dict[str, Any]
+_FORMAT = 2  # of the stores; raise it whenever the same files and settings give another store
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ def prepare(
     folder: Path,
     max_missing: float = 0.01,
     audit_only: bool = False,
+    exclude: Path | None = None,
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
@@ -48,20 +51,25 @@ def prepare(
         folder: stores are written below it, in ``<name>-<key>/store``, the audit beside them.
         max_missing: share of listed pictures that may be missing on disk, in [0, 1].
         audit_only: stop after the audit, without writing pixels.
+        exclude: list of pictures to leave out; see data.exclusions.
         progress: called with pictures done and pictures in all.
         announce: called with a sentence before long work.
 
     Raises:
         UserError: the data set is not there, too many pictures are missing, none is usable, the
-            disk is full or the store was altered.
+            exclusion list cannot be used, the disk is full or the store was altered.
     """
     if not 0 <= max_missing <= 1:
         raise UserError(f"data.max_missing={max_missing} must lie between 0 and 1")
+    exclusions = None if exclude is None else read_exclusions(exclude)
     reading = source.read()
     table = as_manifest(reading.rows)
     stamps = _mark_missing(table, reading.root)
+    if exclusions is not None:
+        notes = exclude_rows(table, reading.root, exclusions)
+        reading = replace(reading, notes=[*reading.notes, *notes])
     rows = table[table["dropped"].isna()].drop(columns="dropped").reset_index(drop=True)
-    key = _store_key(table, stamps, spec)
+    key = _store_key(table, stamps, spec, exclusions)
     place = folder / f"{reading.name}-{key[:12]}"
     audit_path = place / "audit.json"
     earlier = _read_audit(audit_path)
@@ -84,6 +92,7 @@ def prepare(
             preprocessing=preprocessing,
             spec=spec,
             progress=progress,
+            announce=announce,
         )
     table.loc[table["path"].isin(list(broken)) & table["dropped"].isna(), "dropped"] = "unreadable"
     audit = _audit(reading, table) | {"unreadable_files": broken}
@@ -109,8 +118,14 @@ def _mark_missing(table: pd.DataFrame, root: Path) -> list[tuple[int, int]]:
     return stamps
 
 
-def _store_key(table: pd.DataFrame, stamps: list[tuple[int, int]], spec: dict[str, Any]) -> str:
-    content = json.dumps([manifest_hash(table), stamps, spec], sort_keys=True)
+def _store_key(
+    table: pd.DataFrame,
+    stamps: list[tuple[int, int]],
+    spec: dict[str, Any],
+    exclusions: Exclusions | None,
+) -> str:
+    excluded = None if exclusions is None else exclusions.digest
+    content = json.dumps([_FORMAT, manifest_hash(table), stamps, spec, excluded], sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 

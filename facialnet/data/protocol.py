@@ -1,18 +1,18 @@
 """Who trains, validates and tests."""
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
 
+from facialnet.data.grouping import Rows, groups, part_groups, strata
 from facialnet.errors import UserError
 
-Rows = NDArray[np.int64]
-_KINSHIP = ("subject", "album", "photo")  # rows that share one of these are not independent
+TEST_SHARE, VAL_SHARE = 0.2, 0.1
 
 
 @dataclass(frozen=True)
@@ -52,43 +52,32 @@ class OfficialFolds:
         seed: chooses the albums.
     """
 
-    def __init__(self, *, test_fold: int = 0, val_share: float = 0.1, seed: int = 0) -> None:
+    def __init__(self, *, test_fold: int = 0, val_share: float = VAL_SHARE, seed: int = 0) -> None:
         self.test_fold = test_fold
-        self.val_share = _share("protocol.val_share", val_share)
+        self.val_share = share_in("val_share", val_share)
         self.seed = seed
 
     def split(self, manifest: pd.DataFrame) -> Split:
         """Split by the column ``fold``, and the rest by album, person and photo."""
-        folds = sorted(int(fold) for fold in manifest["fold"].dropna().unique())
-        if not folds:
-            raise UserError("protocol=official: this data set has no folds; use protocol=holdout")
-        if self.test_fold not in folds:
-            allowed = ", ".join(map(str, folds))
-            raise UserError(f"protocol.test_fold={self.test_fold}: allowed values are {allowed}")
-        in_test = (manifest["fold"] == self.test_fold).fillna(False).to_numpy(bool)
-        pool = np.flatnonzero(~in_test & manifest["fold"].notna().to_numpy(bool))
-        held = _held_out(
-            _groups(manifest.iloc[pool]), _strata(manifest.iloc[pool]), self.val_share, self.seed
-        )
-        return Split(
-            pool[~held], pool[held], np.flatnonzero(in_test), f"official fold {self.test_fold}"
-        )
+        test, rest = official_fold(manifest, self.test_fold, "official")
+        train, val = part_groups(manifest, rest, self.val_share, self.seed)
+        return Split(train, val, test, named(f"official fold {self.test_fold}", self.val_share))
 
 
 class Holdout:
-    """Split at random into training, validation and test, parting no person, album or photo.
-
-    Byte-identical files count as one photo.
+    """Split at random, parting no person, album, photo, file content or look-alike group.
 
     Args:
         test_share: share of the rows to test on, about.
-        val_share: share of the rows to validate on, about.
+        val_share: share of all rows to validate on, about.
         seed: chooses the groups.
     """
 
-    def __init__(self, *, test_share: float = 0.2, val_share: float = 0.1, seed: int = 0) -> None:
-        self.test_share = _share("protocol.test_share", test_share)
-        self.val_share = _share("protocol.val_share", val_share)
+    def __init__(
+        self, *, test_share: float = TEST_SHARE, val_share: float = VAL_SHARE, seed: int = 0
+    ) -> None:
+        self.test_share = share_in("test_share", test_share)
+        self.val_share = share_in("val_share", val_share)
         if test_share + val_share >= 1:
             raise UserError(
                 f"protocol: test_share={test_share} and val_share={val_share} leave nothing to "
@@ -98,79 +87,108 @@ class Holdout:
 
     def split(self, manifest: pd.DataFrame) -> Split:
         """Draw the groups."""
-        groups = _groups(manifest)
-        strata = _strata(manifest)
-        in_test = _held_out(groups, strata, self.test_share, self.seed)
-        pool = np.flatnonzero(~in_test)
+        rows = np.arange(len(manifest))
+        rest, test = part_groups(manifest, rows, self.test_share, self.seed)
         share = self.val_share / (1 - self.test_share)
-        held = _held_out(groups[pool], strata[pool], share, self.seed + 1)
-        return Split(pool[~held], pool[held], np.flatnonzero(in_test), f"holdout seed {self.seed}")
+        train, val = part_groups(manifest, rest, share, self.seed + 1)
+        name = f"holdout seed {self.seed}"
+        return Split(train, val, test, named(name, self.val_share, self.test_share))
 
 
-def shared_groups(manifest: pd.DataFrame, split: Split) -> dict[str, int]:
-    """Count test rows whose person, album or photo is also trained or validated on."""
-    seen = manifest.iloc[np.concatenate([split.train, split.val])]
-    test = manifest.iloc[split.test]
-    return {
-        column: int(test[column].isin(seen[column].dropna().unique()).sum())
-        for column in _KINSHIP
-        if manifest[column].notna().any()
-    }
+class KFold:
+    """Test on one of several folds made here, for data sets that have none of their own.
+
+    As in Holdout, no person, album, photo, file content or look-alike group is parted, and labels
+    are spread as evenly as whole groups allow. Every row is in the test part of exactly one fold.
+
+    Args:
+        folds: how many, at least 2.
+        test_fold: the fold that is tested on, from 0.
+        val_share: share of the remaining rows to validate on, about.
+        seed: chooses the folds and, of the remaining groups, those to validate on.
+    """
+
+    def __init__(
+        self, *, folds: int = 5, test_fold: int = 0, val_share: float = VAL_SHARE, seed: int = 0
+    ) -> None:
+        if folds < 2:
+            raise UserError(f"protocol.folds={folds} must be at least 2")
+        _check_fold(test_fold, range(folds))
+        self.folds = folds
+        self.test_fold = test_fold
+        self.val_share = share_in("val_share", val_share)
+        self.seed = seed
+
+    def split(self, manifest: pd.DataFrame) -> Split:
+        """Make the folds; raises UserError where there are too few groups or labels for them."""
+        numbers, labels = groups(manifest), strata(manifest)
+        most = int(np.bincount(labels).max(initial=0))
+        if min(len(np.unique(numbers)), most) < self.folds:
+            raise UserError(
+                f"protocol.folds={self.folds}: too few people or images for so many folds; "
+                "choose fewer"
+            )
+        maker = StratifiedGroupKFold(self.folds, shuffle=True, random_state=self.seed)
+        with warnings.catch_warnings():
+            # Rare labels cannot be in every fold; that is no news.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            made = list(maker.split(np.zeros(len(manifest)), labels, numbers))
+        rest, test = (np.asarray(rows, np.int64) for rows in made[self.test_fold])
+        train, val = part_groups(manifest, rest, self.val_share, self.seed)
+        name = f"{self.folds}-fold {self.test_fold} seed {self.seed}"
+        return Split(train, val, test, named(name, self.val_share))
 
 
-def _share(name: str, value: float) -> float:
+class WholeSet:
+    """Test on every row; training and validation are empty.
+
+    For evaluating a checkpoint on a data set that it was not trained on. Nothing can be trained
+    with it.
+    """
+
+    def split(self, manifest: pd.DataFrame) -> Split:
+        """Return all rows as test rows."""
+        nobody = np.empty(0, np.int64)
+        return Split(nobody, nobody, np.arange(len(manifest), dtype=np.int64), "all images")
+
+
+def share_in(name: str, value: float) -> float:
+    """Return the share that ``protocol.<name>`` gives; raises UserError outside (0, 0.9)."""
     if not 0 < value < 0.9:
-        raise UserError(f"{name}={value} must lie between 0 and 0.9")
+        raise UserError(f"protocol.{name}={value} must lie between 0 and 0.9")
     return value
 
 
-def _groups(manifest: pd.DataFrame) -> Rows:
-    """Number the groups that must stay together: int64 [N].
+def named(name: str, val_share: float, test_share: float = TEST_SHARE) -> str:
+    """Return a protocol's name with the shares that are not the usual ones."""
+    unusual = [
+        f"{setting} {value:g}"
+        for setting, value, usual in (
+            ("test_share", test_share, TEST_SHARE),
+            ("val_share", val_share, VAL_SHARE),
+        )
+        if value != usual
+    ]
+    return ", ".join([name, *unusual])
 
-    Rows that share a person, an album or a photo are in one group, also by way of other rows; a
-    row about which nothing is known is a group of its own.
+
+def official_fold(manifest: pd.DataFrame, test_fold: int, protocol: str) -> tuple[Rows, Rows]:
+    """Return the rows of an official fold, and those of the others.
+
+    Rows without a fold are in neither. Raises UserError where there is no such fold.
     """
-    count = nodes = len(manifest)
-    starts, ends = [], []
-    for column in _KINSHIP:
-        codes, names = pd.factorize(manifest[column])  # -1 where it is missing
-        known = np.flatnonzero(codes >= 0)
-        starts.append(known)
-        ends.append(nodes + codes[known])
-        nodes += len(names)
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    graph = coo_array((np.ones(len(start)), (start, end)), shape=(nodes, nodes))
-    return np.asarray(connected_components(graph, directed=False)[1][:count], np.int64)
+    folds = sorted(int(fold) for fold in manifest["fold"].dropna().unique())
+    if not folds:
+        raise UserError(f"protocol={protocol}: this data set has no folds; use protocol=holdout")
+    _check_fold(test_fold, folds)
+    in_test = (manifest["fold"] == test_fold).fillna(False).to_numpy(bool)
+    in_rest = ~in_test & manifest["fold"].notna().to_numpy(bool)
+    return np.flatnonzero(in_test), np.flatnonzero(in_rest)
 
 
-def _strata(manifest: pd.DataFrame) -> Rows:
-    """Number the combinations of gender and age group, missing labels included."""
-    labels = manifest["gender"].fillna("?") + manifest["age_group"].fillna("?")
-    return pd.factorize(labels)[0].astype(np.int64)
-
-
-def _held_out(
-    groups: Rows, strata: Rows, share: float, seed: int, draws: int = 64
-) -> NDArray[np.bool_]:
-    """Hold out whole groups: of several random draws, the one with labels most like the rest's.
-
-    Returns bool [N], true for about ``share`` of the rows. Raises UserError where there are too
-    few groups.
-    """
-    numbers, groups = np.unique(groups, return_inverse=True)  # without those of other splits
-    count = len(numbers)
-    if count < 2:
-        raise UserError("protocol: too few people, albums or photos to hold any out")
-    table = np.zeros((count, int(strata.max()) + 1))
-    np.add.at(table, (groups, strata), 1)
-    wanted = table.sum(0) * share
-    rng = np.random.default_rng([seed, count])
-    best, best_miss = np.empty(0, np.int64), np.inf
-    for _ in range(draws):
-        order = rng.permutation(count)
-        sizes = table[order].sum(1).cumsum()
-        enough = min(int(np.searchsorted(sizes, share * len(groups))) + 1, count - 1)
-        miss = float(np.abs(table[order[:enough]].sum(0) - wanted).sum())
-        if miss < best_miss:
-            best, best_miss = order[:enough], miss
-    return np.isin(groups, best)
+def _check_fold(test_fold: int, folds: Iterable[int]) -> None:
+    allowed = list(folds)
+    if test_fold not in allowed:
+        raise UserError(
+            f"protocol.test_fold={test_fold}: allowed values are {', '.join(map(str, allowed))}"
+        )

@@ -11,7 +11,6 @@ import math
 import mmap
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facialnet.data.decode import UnreadableImageError, decode
+from facialnet.data.fingerprints import content_hash, lookalikes
 from facialnet.data.manifest import LANDMARKS, manifest_hash, read_manifest, write_manifest
+from facialnet.data.partial_folder import partial_place, remove_leftovers
 from facialnet.data.transforms import Preprocessing
 from facialnet.errors import UserError
 
@@ -34,6 +35,7 @@ _PIXELS, _MANIFEST, _ABOUT = "pixels.u8", "manifest.parquet", "store.json"
 _READ_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
+_Outcome = tuple[NDArray[np.uint8], str] | str  # stored pixels and content hash, or what is wrong
 
 
 class Store:
@@ -116,8 +118,11 @@ def write_store(
     preprocessing: Preprocessing,
     spec: dict[str, Any],
     progress: Progress | None = None,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
     """Decode and preprocess every row's picture once and write the store.
+
+    The store's manifest gains the fingerprints: ``content`` and ``lookalike``.
 
     Args:
         folder: the store's folder; must not exist.
@@ -127,6 +132,7 @@ def write_store(
         preprocessing: from pictures to stored pixels.
         spec: the plain settings that ``preprocessing`` was made from.
         progress: called now and then with pictures done and pictures in all.
+        announce: called with a sentence before the search for look-alikes.
 
     Returns:
         Path and reason of every unreadable picture; those rows are not in the store.
@@ -135,15 +141,20 @@ def write_store(
         UserError: the disk is full.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
-    partial = folder.with_name(f"{_partial_stem(folder)}.{os.getpid()}.partial")
+    remove_leftovers(folder)
+    partial = partial_place(folder)
     need = len(rows) * int(np.prod(preprocessing.stored_shape))
     try:
         if shutil.disk_usage(folder.parent).free < need:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         partial.mkdir()
-        kept, broken, digest = _write_pixels(partial, rows, root, preprocessing, progress)
-        manifest = rows.loc[kept].reset_index(drop=True)
+        contents, broken, digest = _write_pixels(partial, rows, root, preprocessing, progress)
+        kept = list(contents)
+        manifest = rows.iloc[kept].reset_index(drop=True)
+        manifest["content"] = pd.Series(list(contents.values()), dtype="str")
+        announce(f"looking for near-duplicates among {len(kept):,} pictures")
+        pixels = _batches(partial / _PIXELS, preprocessing.stored_shape)
+        manifest["lookalike"] = lookalikes(list(contents.values()), pixels)
         write_manifest(manifest, partial / _MANIFEST)
         about = {
             "key": key,
@@ -153,7 +164,11 @@ def write_store(
             "manifest": manifest_hash(manifest),
         }
         (partial / _ABOUT).write_text(json.dumps(about, indent=2))
-        _publish(partial, folder)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not (folder / _ABOUT).exists():  # else another process finished the same store first
+                raise
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -185,8 +200,9 @@ def _write_pixels(
     root: Path,
     preprocessing: Preprocessing,
     progress: Progress | None,
-) -> tuple[list[int], dict[str, str], str]:
-    kept: list[int] = []
+) -> tuple[dict[int, str], dict[str, str], str]:
+    """Write the pixels; content hash by position, reason by unreadable path, digest of all."""
+    contents: dict[int, str] = {}
     broken: dict[str, str] = {}
     digest = hashlib.blake2b(digest_size=16)
     # Plain writes, since a full disk shows in a write as an error but in a memory map as a crash.
@@ -195,31 +211,36 @@ def _write_pixels(
             if isinstance(outcome, str):
                 broken[rows["path"].iloc[position]] = outcome
                 continue
-            kept.append(position)
-            content = outcome.tobytes()
-            digest.update(content)
-            file.write(content)
+            pixels, contents[position] = outcome
+            digest.update(pixels.data)
+            file.write(pixels.data)
         file.flush()
         os.fsync(file.fileno())
-    return kept, broken, digest.hexdigest()
+    return contents, broken, digest.hexdigest()
+
+
+def _batches(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[np.uint8]]:
+    with path.open("rb") as file:
+        while (pixels := np.fromfile(file, np.uint8, 256 * math.prod(shape))).size:
+            yield pixels.reshape(-1, *shape)
 
 
 def _outcomes(
     rows: pd.DataFrame, root: Path, preprocessing: Preprocessing, progress: Progress | None
-) -> Iterator[NDArray[np.uint8] | str]:
-    """Yield stored pixels, or the reason why there are none, in the rows' order."""
+) -> Iterator[_Outcome]:
+    """Yield stored pixels and content hash, or the reason why there are none, in row order."""
     marked = all(name in rows.columns for name in LANDMARKS)
     points = rows[list(LANDMARKS)].to_numpy(np.float32).reshape(-1, 5, 2) if marked else None
     # Points may lie in a small part of a large picture: such pictures are decoded whole.
     shortest = preprocessing.decoded_side if points is None else sys.maxsize
 
-    def stored(position: int) -> NDArray[np.uint8] | str:
+    def stored(position: int) -> _Outcome:
         path = root / rows["path"].iloc[position]
         try:
             image, reduced = decode(path, grey=preprocessing.channels == 1, shortest=shortest)
             where = None if points is None else points[position] * np.float32(reduced)
-            return preprocessing(image, where)
-        except (UnreadableImageError, ValueError) as error:
+            return preprocessing(image, where), content_hash(path)
+        except (UnreadableImageError, ValueError, OSError) as error:
             return str(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -231,44 +252,13 @@ def _outcomes(
 
 def _windowed(
     pool: ThreadPoolExecutor,
-    work: Callable[[int], NDArray[np.uint8] | str],
+    work: Callable[[int], _Outcome],
     items: Iterable[int],
-) -> Iterator[NDArray[np.uint8] | str]:
+) -> Iterator[_Outcome]:
     """Map in order with at most 256 results waiting: memory must not grow with the data set."""
     left = iter(items)
     while chunk := list(islice(left, 256)):
         yield from pool.map(work, chunk)
-
-
-def _publish(partial: Path, folder: Path) -> None:
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not (folder / _ABOUT).exists():  # else another process finished the same store first
-            raise
-
-
-def _partial_stem(folder: Path) -> str:
-    # Machines may share the disk, and process numbers mean something on their own machine only.
-    return f".{folder.parent.name}.{socket.gethostname().replace('.', '-')}"
-
-
-def _remove_leftovers(folder: Path) -> None:
-    for leftover in folder.parent.glob(f"{_partial_stem(folder)}.*.partial"):
-        process = int(leftover.name.split(".")[-2])
-        # One of this very number is from an earlier process: in containers numbers come again.
-        if process == os.getpid() or not _is_running(process):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)  # asks without a signal, also where there is no /proc
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # another user's
-    return True
 
 
 def _file_digest(path: Path) -> str:

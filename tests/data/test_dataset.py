@@ -209,7 +209,29 @@ def test_impossible_settings_are_refused(store, preprocessing, settings, message
         FaceDataModule(store, split, [GENDER], preprocessing, Augmentation(), **settings)
 
 
-def test_an_empty_split_is_refused(store, preprocessing):
-    split = Split(np.arange(40), np.arange(0), np.arange(1), "by hand")
-    with pytest.raises(UserError, match="the val split is empty"):
-        FaceDataModule(store, split, [GENDER], preprocessing, Augmentation())
+@pytest.mark.parametrize("empty", ["train", "val", "test"])
+def test_an_empty_split_is_refused(store, preprocessing, empty):
+    parts = {"train": np.arange(20), "val": np.arange(20, 30), "test": np.arange(30, 40)}
+    split = Split(**{**parts, empty: np.arange(0)}, protocol="by hand")
+    with pytest.raises(UserError, match=f"the {empty} split is empty"):
+        FaceDataModule(store, split, [GENDER], preprocessing, Augmentation()).check_trainable()
+
+
+def test_everything_may_be_tested_without_training(store, preprocessing):
+    split = Split(np.arange(0), np.arange(0), np.arange(40), "all images")
+    data = FaceDataModule(store, split, [GENDER], preprocessing, Augmentation(), batch_size=16)
+    rows = np.concatenate([batch["rows"] for batch in data.test_dataloader()])
+    assert rows.tolist() == list(range(40))
+
+
+def test_the_margin_stays_on_where_crops_are_tested(store, preprocessing):
+    split = Split(np.arange(20), np.arange(20, 30), np.arange(30, 40), "by hand")
+    parts = [store, split, [GENDER], preprocessing, Augmentation()]
+    narrow, wide = FaceDataModule(*parts), FaceDataModule(*parts, test_margin=True)
+    margin, size = preprocessing.margin, preprocessing.size
+    for loader in ("test_dataloader", "predict_dataloader"):
+        cut = next(iter(getattr(narrow, loader)()))["images"]
+        whole = next(iter(getattr(wide, loader)()))["images"]
+        assert whole.shape[-1] == size + 2 * margin
+        assert whole[..., margin : margin + size, margin : margin + size].equal(cut)
+    assert next(iter(wide.val_dataloader()))["images"].shape[-1] == size

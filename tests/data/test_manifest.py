@@ -3,6 +3,7 @@ import pytest
 
 from facialnet.data.manifest import (
     COLUMNS,
+    FINGERPRINTS,
     LANDMARKS,
     as_manifest,
     manifest_hash,
@@ -93,9 +94,11 @@ def test_dots_in_names_are_no_parent_folders(path):
 
 
 def test_a_written_manifest_reads_back_the_same(tmp_path):
-    points = {name: [1.5, None] for name in LANDMARKS}
-    frame = rows(gender=["male", None], fold=[0, None], dropped=[None, "no label"], **points)
-    table = as_manifest(frame)
+    optional = {name: [1.5, None] for name in LANDMARKS}
+    optional |= {name: ["ab", None] for name in (*FINGERPRINTS, "dropped")}
+    table = as_manifest(rows(gender=["male", None], fold=[0, None], **optional))
+    assert set(table.columns) == {*COLUMNS, *optional}
+    assert table["lookalike"].isna().tolist() == [False, True]
     write_manifest(table, tmp_path / "manifest.parquet")
     again = read_manifest(tmp_path / "manifest.parquet")
     pd.testing.assert_frame_equal(again, table)

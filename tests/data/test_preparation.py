@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import shutil
@@ -235,6 +236,49 @@ def test_what_is_dropped_or_unlisted_does_not_change_the_key(run, source):
     assert run().store.key == key
 
 
+def content_of(source, name):
+    return hashlib.blake2b((source.root / name).read_bytes(), digest_size=16).hexdigest()
+
+
+def test_listed_pictures_are_left_out_and_the_store_is_another(run, source, tmp_path):
+    plain = run().store
+    path = tmp_path / "exclude.csv"
+    path.write_text(
+        "path,content,reason\n"
+        f"1.jpg,{content_of(source, '1.jpg')},not a face\n"
+        f"2.jpg,{content_of(source, '3.jpg')},another file by now\n"
+        f"elsewhere.jpg,{content_of(source, '3.jpg')},unknown\n"
+    )
+    prepared = run(exclude=path)
+    assert prepared.store.key != plain.key
+    assert prepared.store.manifest["path"].tolist() == ["0.jpg", "2.jpg", "3.jpg"]
+    assert prepared.audit["dropped"] == {"no label": 1, "duplicate row": 1, "excluded": 1}
+    assert prepared.audit["kept"] == 3
+    assert prepared.audit["notes"] == [
+        *source.notes,
+        "exclusion list: kept 1 whose file has changed since, such as 2.jpg",
+        "exclusion list: 1 of 3 paths are not in this data set, such as elsewhere.jpg",
+    ]
+    assert run(exclude=path).store.key == prepared.store.key
+    path.write_text("path,content,reason\n")
+    assert run(exclude=path).store.key not in (plain.key, prepared.store.key)
+    assert run().store.key == plain.key
+
+
+def test_a_malformed_exclusion_list_stops_before_anything_is_read(run, source, tmp_path):
+    source.rows = None
+    with pytest.raises(UserError, match=r"data\.exclude=.*no such file"):
+        run(exclude=tmp_path / "exclude.csv")
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_stores_of_an_earlier_format_are_not_used(run, monkeypatch):
+    keys = [run().store.key]
+    monkeypatch.setattr(module, "_FORMAT", module._FORMAT - 1)
+    keys.append(run().store.key)
+    assert keys[0] != keys[1]
+
+
 @pytest.mark.parametrize("share", [-0.01, 1.01, float("nan")])
 def test_an_impossible_share_is_refused(run, tmp_path, share):
     with pytest.raises(UserError, match=rf"data\.max_missing={share} must lie between 0 and 1"):
@@ -271,6 +315,7 @@ def test_nothing_usable_is_an_error_every_time(run, source, tmp_path, change):
 def test_work_is_announced_and_its_progress_told(run):
     said, seen = [], []
     run(announce=said.append, progress=lambda *counts: seen.append(counts))
-    assert len(said) == 1
+    assert len(said) == 2
+    assert said[1] == "looking for near-duplicates among 4 pictures"
     assert said[0].startswith("preparing 4 pictures of tiny in ")
     assert seen[-1] == (4, 4)

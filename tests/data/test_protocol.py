@@ -1,35 +1,25 @@
 import numpy as np
 import pandas as pd
 import pytest
+from split_checks import (
+    assert_apart,
+    assert_partition,
+    draw_manifest,
+    read_adience,
+    same,
+    unknown,
+    values,
+)
 
 from facialnet.data.manifest import as_manifest
-from facialnet.data.protocol import Holdout, OfficialFolds, Split, shared_groups
-from facialnet.data.sources.adience import AdienceSource
+from facialnet.data.protocol import (
+    Holdout,
+    KFold,
+    OfficialFolds,
+    WholeSet,
+)
+from facialnet.data.published_protocols import LeviHassner, RandomImage, RandomSubject
 from facialnet.errors import UserError
-from facialnet.labels import AGE_GROUPS
-
-
-def draw_manifest(rows=1500, seed=0, folds=5):
-    """Albums of uneven size, each of few people whose labels are alike, in five folds."""
-    draw = np.random.default_rng(seed)
-    table, subject = [], 0
-    album = 0
-    while len(table) < rows:
-        fold = album % folds
-        for _ in range(draw.integers(1, 4)):
-            subject += 1
-            gender = draw.choice(["male", "female"])
-            group = draw.choice(AGE_GROUPS, p=[0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
-            for _ in range(draw.integers(1, 12)):
-                label = gender if draw.random() < 0.9 else None
-                photo = f"{album}/{draw.integers(0, 30)}"
-                table.append((f"s{subject}", f"a{album}", photo, fold, label, group))
-        album += 1
-    frame = pd.DataFrame(
-        table, columns=["subject", "album", "photo", "fold", "gender", "age_group"]
-    )
-    frame["path"] = [f"{number}.jpg" for number in range(len(frame))]
-    return as_manifest(frame.sample(frac=1, random_state=seed))
 
 
 @pytest.fixture(scope="module")
@@ -39,41 +29,7 @@ def manifest():
 
 @pytest.fixture(scope="module")
 def adience(shared):
-    reading = AdienceSource(root=str(shared / "data" / "adience")).read()
-    kept = reading.rows[reading.rows["dropped"].isna()]
-    return as_manifest(kept.drop(columns="dropped"))
-
-
-def parts_of(split):
-    return {"train": split.train, "val": split.val, "test": split.test}
-
-
-def values(manifest, rows, column):
-    return set(manifest[column].iloc[rows].dropna())
-
-
-def same(first, second):
-    return all(
-        np.array_equal(a, b)
-        for a, b in zip(parts_of(first).values(), parts_of(second).values(), strict=True)
-    )
-
-
-def assert_partition(split, rows):
-    together = np.concatenate(list(parts_of(split).values()))
-    assert sorted(together) == sorted(rows)
-    for part in parts_of(split).values():
-        assert part.dtype == np.int64
-        assert len(part) > 0
-
-
-def assert_apart(manifest, split, columns):
-    parts = list(parts_of(split).values())
-    for column in columns:
-        seen = [values(manifest, part, column) for part in parts]
-        assert seen[0].isdisjoint(seen[1]), column
-        assert seen[0].isdisjoint(seen[2]), column
-        assert seen[1].isdisjoint(seen[2]), column
+    return read_adience(shared)
 
 
 # --- official folds ------------------------------------------------------------------------------
@@ -106,7 +62,9 @@ def test_rows_without_a_fold_are_left_out(manifest):
     assert (partly["fold"].iloc[split.test] == 2).all()
 
 
-@pytest.mark.parametrize("protocol", [OfficialFolds, Holdout])
+@pytest.mark.parametrize(
+    "protocol", [OfficialFolds, LeviHassner, RandomImage, RandomSubject, Holdout, KFold]
+)
 def test_a_split_is_a_function_of_the_seed(manifest, protocol):
     first = protocol(seed=4).split(manifest)
     np.random.seed(1)
@@ -160,10 +118,6 @@ def test_one_album_cannot_be_parted(manifest):
 # --- holdout -------------------------------------------------------------------------------------
 
 
-def unknown(manifest, *columns):
-    return manifest.assign(**dict.fromkeys(columns, pd.NA)).astype(dict.fromkeys(columns, "str"))
-
-
 @pytest.mark.parametrize("shares", [(0.2, 0.1), (0.5, 0.2), (0.1, 0.3)])
 @pytest.mark.parametrize("seed", range(3))
 def test_holdout_parts_no_person(manifest, shares, seed):
@@ -173,7 +127,7 @@ def test_holdout_parts_no_person(manifest, shares, seed):
     assert_apart(manifest, split, ["subject"])
     assert len(split.test) / len(manifest) == pytest.approx(test_share, abs=0.02)
     assert len(split.val) / len(manifest) == pytest.approx(val_share, abs=0.02)
-    assert split.protocol == f"holdout seed {seed}"
+    assert split.protocol.startswith(f"holdout seed {seed}")
 
 
 def test_holdout_parts_no_photo_where_people_are_unknown(manifest):
@@ -181,7 +135,6 @@ def test_holdout_parts_no_photo_where_people_are_unknown(manifest):
     split = Holdout().split(nobody)
     assert_partition(split, range(len(nobody)))
     assert_apart(nobody, split, ["photo"])
-    assert shared_groups(nobody, split) == {"photo": 0}
     assert len(split.test) / len(nobody) == pytest.approx(0.2, abs=0.02)
 
 
@@ -190,7 +143,6 @@ def test_holdout_of_rows_about_which_nothing_is_known(manifest):
     split = Holdout().split(bare)
     assert_partition(split, range(len(bare)))
     assert len(split.test) == pytest.approx(0.2 * len(bare), abs=1)
-    assert shared_groups(bare, split) == {}
 
 
 def test_holdout_needs_no_folds_and_no_labels(manifest):
@@ -207,17 +159,82 @@ def test_three_people_are_enough_two_are_not():
         Holdout().split(as_manifest(rows[:4]))
 
 
+def test_holdout_parts_no_file_content_and_no_lookalikes(manifest):
+    nobody = unknown(manifest, "subject", "album", "photo")
+    number = np.random.default_rng(0).permutation(len(nobody))
+    nobody["content"] = [f"c{n // 2}" if n < 600 else f"alone{n}" for n in number]
+    nobody["lookalike"] = pd.array(
+        [f"g{n % 50}" if n % 7 == 0 else pd.NA for n in number], dtype="str"
+    )
+    split = Holdout().split(nobody)
+    assert_partition(split, range(len(nobody)))
+    assert_apart(nobody, split, ["content", "lookalike"])
+    without = Holdout().split(nobody.drop(columns=["content", "lookalike"]))
+    with pytest.raises(AssertionError):  # so the columns did it
+        assert_apart(nobody, without, ["content", "lookalike"])
+
+
+# --- protocols alike ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name"), [(LeviHassner, "levi_hassner"), (OfficialFolds, "official")]
+)
+def test_official_folds_are_needed(manifest, protocol, name):
+    without = manifest.assign(fold=pd.array([pd.NA] * len(manifest), "Int64"))
+    with pytest.raises(UserError, match=f"protocol={name}: this data set has no folds"):
+        protocol().split(without)
+    with pytest.raises(UserError, match=r"protocol\.test_fold=7: allowed values are 0, 1, 2, 3, 4"):
+        protocol(test_fold=7).split(manifest)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_no_images_to_part(rows):
+    few = as_manifest(pd.DataFrame({"path": ["a"] * rows}, dtype="str"))
+    for protocol in (RandomImage(), Holdout(), KFold()):
+        with pytest.raises(UserError, match=r"^protocol.*too few"):
+            protocol.split(few)
+
+
+# --- all images ----------------------------------------------------------------------------------
+
+
+def test_the_whole_set_is_test(manifest):
+    split = WholeSet().split(manifest)
+    assert split.test.tolist() == list(range(len(manifest)))
+    assert len(split.train) == len(split.val) == 0
+    assert split.train.dtype == split.val.dtype == split.test.dtype == np.int64
+    assert split.protocol == "all images"
+
+
 # --- settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name"),
+    [
+        (OfficialFolds(val_share=0.2), "official fold 0, val_share 0.2"),
+        (LeviHassner(val_share=0.2, seed=9), "levi_hassner fold 0, val_share 0.2"),
+        (RandomImage(test_share=0.25), "random images 75/25 seed 0"),
+        (RandomImage(test_share=0.3, val_share=0.05), "random images 70/30 seed 0, val_share 0.05"),
+        (RandomSubject(test_share=0.3), "random people seed 0, test_share 0.3"),
+        (Holdout(test_share=0.3, val_share=0.2), "holdout seed 0, test_share 0.3, val_share 0.2"),
+        (KFold(folds=3, test_fold=2, val_share=0.2), "3-fold 2 seed 0, val_share 0.2"),
+    ],
+)
+def test_the_name_tells_settings_that_are_not_the_usual_ones(manifest, protocol, name):
+    assert protocol.split(manifest).protocol == name
 
 
 @pytest.mark.parametrize("share", [0, 0.9, -0.1, 1.5, float("nan")])
 def test_impossible_shares_are_refused(share):
     message = rf"protocol\.val_share={share} must lie between 0 and 0\.9"
-    for protocol in (OfficialFolds, Holdout):
+    for protocol in (OfficialFolds, LeviHassner, RandomImage, RandomSubject, Holdout, KFold):
         with pytest.raises(UserError, match=message):
             protocol(val_share=share)
-    with pytest.raises(UserError, match=r"protocol\.test_share"):
-        Holdout(test_share=share)
+    for protocol in (RandomImage, RandomSubject, Holdout):
+        with pytest.raises(UserError, match=r"protocol\.test_share"):
+            protocol(test_share=share)
 
 
 @pytest.mark.parametrize(("test_share", "val_share"), [(0.5, 0.5), (0.8, 0.4)])
@@ -226,36 +243,10 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(test_share, val_share
         Holdout(test_share=test_share, val_share=val_share)
 
 
-# --- leaks ---------------------------------------------------------------------------------------
-
-
-def test_planted_leaks_are_counted():
-    rows = as_manifest(
-        pd.DataFrame(
-            {
-                "path": list("abcdefgh"),
-                "subject": ["1", "2", "3", "4", "1", "9", None, "3"],
-                "album": [None] * 8,
-                "photo": ["p", "q", "r", None, "s", "q", None, "r"],
-            }
-        )
-    )
-    split = Split(np.array([0, 1]), np.array([2, 3]), np.array([4, 5, 6, 7]), "by hand")
-    # test rows: e shares person 1, f photo q, g nothing (unknown is not equal), h 3 and r
-    assert shared_groups(rows, split) == {"subject": 2, "photo": 2}
-
-
-def test_a_random_split_of_rows_leaks(manifest):
-    order = np.random.default_rng(0).permutation(len(manifest))
-    shared = shared_groups(manifest, Split(order[:1000], order[1000:1200], order[1200:], "rows"))
-    assert min(shared.values()) > 50
-
-
 @pytest.mark.parametrize("test_fold", range(5))
 def test_adiences_official_folds_share_nothing(adience, test_fold):
     split = OfficialFolds(test_fold=test_fold).split(adience)
     assert_partition(split, range(len(adience)))
-    assert shared_groups(adience, split) == {"subject": 0, "album": 0, "photo": 0}
     assert_apart(adience, split, ["album", "subject", "photo"])
     assert (adience["fold"].iloc[split.test] == test_fold).all()
     pool = np.concatenate([split.train, split.val])

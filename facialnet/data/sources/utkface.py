@@ -3,7 +3,6 @@
 Zhang, Song and Qi, "Age progression/regression by conditional adversarial autoencoder", 2017.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from facialnet.data.manifest import Reading, as_manifest
+from facialnet.data.sources.copies import content_hash, drop_conflicts
 from facialnet.data.sources.missing_data import missing_data
 from facialnet.labels import RACES, age_group_of_years, check_policy
 
@@ -49,13 +49,13 @@ class UTKFaceSource:
                 {
                     "path": picture.relative_to(root).as_posix(),
                     "source": self.name,
-                    "photo": _content_hash(picture, root),
+                    "photo": content_hash(picture, root),
                     **(label or {}),
                 }
                 for picture, label in zip(pictures, labels, strict=True)
             )
         )
-        notes = _drop_conflicts(table)
+        notes = drop_conflicts(table, ("gender", "age_group", "age_years", "race"))
         dropped = pd.Series(pd.NA, index=table.index, dtype="str")
         dropped[table[["gender", "age_group", "race"]].isna().all(axis=1)] = "no label"
         dropped[[label is None for label in labels]] = "malformed name"
@@ -101,28 +101,3 @@ def _find_pictures(root: Path) -> list[Path]:
 def _jpeg_files(folder: Path) -> list[Path]:
     # Dangling links stay in, so that the check of the pictures reports them.
     return sorted(path for path in folder.glob("*.jpg") if not path.is_dir())
-
-
-def _content_hash(picture: Path, root: Path) -> str:
-    try:
-        content = picture.read_bytes()
-    except OSError:  # the check of the pictures reports it; here it only must equal no other file
-        content = f"unreadable {picture.relative_to(root).as_posix()}".encode()
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _drop_conflicts(table: pd.DataFrame) -> list[str]:
-    """Remove, in place, labels on which identical files disagree; return what was found."""
-    copies = table.groupby("photo")
-    groups = int((copies.size() > 1).sum())
-    notes = []
-    for column in ("gender", "age_group", "age_years", "race"):
-        disagree = copies[column].nunique() > 1
-        if not disagree.any():
-            continue
-        notes.append(
-            f"{disagree.sum()} of {groups} groups of identical files disagree on {column}: "
-            "labels dropped"
-        )
-        table.loc[table["photo"].map(disagree), column] = pd.NA
-    return notes
