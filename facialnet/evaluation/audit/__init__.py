@@ -1,0 +1,1 @@
+"""What is wrong with labels and which pictures are copies: the parts of `facialnet.audit`."""

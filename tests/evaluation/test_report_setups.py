@@ -1,0 +1,176 @@
+import dataclasses
+
+import pandas as pd
+import pytest
+from believable_runs import GENDER, faces, make_folds, make_run
+
+from facialnet.evaluation.report.setups import setups_of
+from facialnet.evaluation.runs import find_runs
+from facialnet.labels import Task
+
+MANIFEST = faces(400, people=50)
+
+
+def make(folder, name, **about):
+    return make_run(folder / name, MANIFEST, bare=True, **about)
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    return find_runs(make_folds(tmp_path_factory.mktemp("setups") / "folds", MANIFEST, bare=True))
+
+
+def test_folds_are_one_setup_wherever_and_however_they_were_computed(folds):
+    moved = dataclasses.replace(
+        folds[1], config={**folds[1].config, "paths": {"outputs": "/elsewhere"}, "compile": True}
+    )
+    (setup,) = setups_of([folds[0], moved, *folds[2:]])
+    assert setup.label == "adience_aug"
+    assert setup.folds == [0, 1, 2, 3, 4]
+    assert setup.missing == []
+    assert [setup.title_of(run) for run in setup.runs] == [f"fold {n}" for n in range(5)]
+
+
+def test_the_answers_of_all_folds_are_pooled(folds):
+    (setup,) = setups_of(folds)
+    assert setup.overlap == 0
+    assert len(setup.pooled) == len(MANIFEST)
+    assert set(setup.pooled["path"]) == set(MANIFEST["path"])
+    for number, run in enumerate(setup.done):
+        rows = setup.pooled[setup.pooled["run"] == number]
+        assert set(rows["path"]) == set(run.predictions["path"])
+
+
+def test_missing_and_stopped_folds_are_known(folds):
+    stopped = dataclasses.replace(folds[4], status="interrupted", metrics={})
+    (setup,) = setups_of([folds[0], folds[2], stopped])
+    assert setup.fold_count == 5  # Adience has five, though 4 is the last one seen
+    assert setup.missing == [1, 3]
+    assert setup.unfinished_folds == [1, 3, 4]
+    assert [run.fold for run in setup.done] == [0, 2]
+    assert set(setup.pooled["run"]) == {0, 1}
+
+
+def test_the_last_official_fold_may_be_the_missing_one(folds):
+    (setup,) = setups_of(folds[:4])
+    assert setup.missing == [4]
+
+
+def test_a_run_alone_misses_no_fold(folds):
+    (setup,) = setups_of(folds[:1])
+    assert setup.missing == []
+    assert setup.pooled is None
+    assert setup.protocol == "official fold 0"
+
+
+def test_k_fold_knows_its_number_of_folds(folds):
+    def k_fold(run):
+        protocol = {"_target_": "facialnet.data.protocol.KFold", "folds": 3, "test_fold": run.fold}
+        return dataclasses.replace(run, config={**run.config, "protocol": protocol})
+
+    (setup,) = setups_of([k_fold(folds[0]), k_fold(folds[1])])
+    assert setup.missing == [2]
+    assert setup.protocol == "k-fold"
+
+
+def test_seeds_of_one_split_stand_in_the_pool_once_each(tmp_path):
+    for seed in (0, 1):
+        for fold in (0, 1):
+            make(tmp_path, f"f{fold}s{seed}", fold=fold, seed=seed)
+    (setup,) = setups_of(find_runs(tmp_path))
+    assert setup.title_of(setup.runs[1]) == "fold 0, seed 1"
+    assert setup.overlap == 0
+    assert (setup.pooled.groupby("path").size() == 2).all()
+    assert not setup.uneven
+    (setup,) = setups_of(find_runs(tmp_path)[:3])
+    assert setup.uneven
+
+
+def test_splits_that_test_the_same_images_are_not_pooled(tmp_path):
+    runs = find_runs(make(tmp_path, "a", fold=None, protocol="holdout")) + find_runs(
+        make(tmp_path, "b", fold=None, protocol="holdout", settings={"protocol.seed": 1}, seed=1)
+    )
+    (setup,) = setups_of(runs)
+    first, second = (set(run.predictions["path"]) for run in runs)
+    assert setup.overlap == len(first & second) > 0
+    assert setup.pooled is None
+
+
+def test_other_settings_are_other_setups_named_after_them(tmp_path):
+    make(tmp_path, "a")
+    make(tmp_path, "b", settings={"optimizer.lr": 0.01})
+    make(tmp_path, "c", fold=1, settings={"optimizer.lr": 0.01})
+    setups = setups_of(find_runs(tmp_path))
+    assert [setup.label for setup in setups] == ["lr=0.002", "lr=0.01"]
+    assert [len(setup.runs) for setup in setups] == [1, 2]
+    assert [setup.apart for setup in setups] == [(), ()]
+
+
+def test_protocols_tasks_and_networks_are_named_without_what_follows_from_them(tmp_path):
+    make(tmp_path, "a")
+    make(tmp_path, "b", fold=None, protocol="random_image", settings={"protocol.test_share": 0.2})
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path))]
+    assert labels == ["official folds", "random image"]
+    make(tmp_path / "t", "a")
+    make(tmp_path / "t", "b", tasks={"gender": GENDER})
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path / "t"))]
+    assert labels == ["gender and age", "gender alone"]
+    make(tmp_path / "n", "a")
+    make(
+        tmp_path / "n",
+        "b",
+        settings={"model.backbone._target_": "facialnet.models.Tiny", "model.backbone.filters": 8},
+    )
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path / "n"))]
+    assert labels == ["FacialNet", "Tiny"]
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"settings": {"data.label_policy": "exact"}}, "another label policy"),
+        (
+            {"results": {"data": "utkface"}, "settings": {"data.name": "utkface"}},
+            "another data set",
+        ),
+        (
+            {"tasks": {"gender": Task("gender", "gender", ("female", "male"))}},
+            "another class list",
+        ),
+        ({"results": {"images": {"train": 1, "val": 1, "test": 1}}}, "other pictures"),
+    ],
+)
+def test_other_questions_are_kept_apart(tmp_path, about, reason):
+    make(tmp_path, "a", tasks={"gender": GENDER})
+    make(tmp_path, "b", fold=1, **({"tasks": {"gender": GENDER}, "results": {}} | about))
+    if "images" in about.get("results", {}):  # the same settings, but the files changed in between
+        runs = find_runs(tmp_path)
+        runs[1].results["store"] = "another"
+    else:
+        runs = find_runs(tmp_path)
+    first, second = setups_of(runs)
+    assert first.apart == ()
+    assert len(second.apart) == 1
+    assert reason in second.apart[0]
+
+
+def test_two_runs_of_one_fold_and_seed_do_not_repeat_each_other(tmp_path, folds):
+    again = find_runs(make(tmp_path, "again", fold=0, results={"checkpoint": "best.ckpt"}))
+    setups = setups_of([folds[0], again[0], folds[1]])
+    assert [len(setup.runs) for setup in setups] == [2, 1]
+    assert setups[1].label == "adience_aug (again)"
+    assert len({setup.label for setup in setups}) == 2
+
+
+def test_an_unfinished_fold_joins_its_finished_ones(tmp_path):
+    make(tmp_path, "a", fold=0)
+    make(tmp_path, "b", fold=1, status="unfinished")
+    (setup,) = setups_of(find_runs(tmp_path)[::-1])
+    assert [run.status for run in setup.runs] == ["done", "unfinished"]
+
+
+def test_one_leaky_run_stamps_the_setup(folds):
+    results = folds[1].results | {"stamp": "LEAKY: 1 of 80 test images"}
+    (setup,) = setups_of([folds[0], dataclasses.replace(folds[1], results=results)])
+    assert setup.stamp == "LEAKY: 1 of 80 test images"
+    assert isinstance(setup.pooled, pd.DataFrame)
