@@ -1,0 +1,1 @@
+"""The report on runs: one page, tables and a model card."""

@@ -1,0 +1,161 @@
+"""A report's tables as Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from facialnet.evaluation.report.content import Report, RunTable
+from facialnet.evaluation.report.measured import Score
+from facialnet.evaluation.report.pairs import COST_NAMES, Costs, Pairs
+from facialnet.evaluation.report.text import (
+    DASH,
+    SCORE_NAMES,
+    cost_value,
+    count_of,
+    difference,
+    p_value,
+    percent,
+    points,
+    spread,
+    with_ends,
+)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown; what would break it is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def markdown(report: Report) -> str:
+    """Return results, runs, protocols' gap, pairs and cost as Markdown."""
+    parts = [f"# {_cell(report.title)}"]
+    parts += [f"**{stamp}**" for stamp in report.stamps]
+    parts += [f"> {_cell(note)}." for note in report.notes]
+    parts.append(_results(report))
+    parts.append(f"{report.people}.")
+    for table in report.tables:
+        title = f"## Runs: {_cell(table.setup.label)}"
+        parts += [title, _runs(table), *([f"{table.note}."] if table.note else [])]
+    if report.gap:
+        parts += ["## What the split does", _gap(report)]
+        parts.append("Differences are unpaired: each protocol tests its own images.")
+    if report.pairs:
+        parts += ["## On the same images", _pairs(report.pairs), *report.pairs.notes]
+    if report.costs:
+        parts += ["## Accuracy and cost", _costs(report.costs)]
+        parts.append("\\*: on the Pareto front of accuracy and this cost.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _results(report: Report) -> str:
+    head = "setup,task,accuracy (95 %),per person,one-off (95 %),majority class,claim,"
+    head += "claim's split,images,people,protocol,stamp"
+    rows = [
+        [
+            row.setup,
+            row.task,
+            with_ends(row.accuracy),
+            percent(row.per_person.value) if row.clustered_on == "people" else DASH,
+            with_ends(row.one_off),
+            percent(row.majority),
+            percent(row.claim),
+            row.claim_protocol,
+            f"{row.images:,}",
+            f"{row.people:,}" if row.clustered_on == "people" else "not known",
+            row.protocol,
+            row.stamp or "",
+        ]
+        for row in report.results
+    ]
+    return markdown_table(head.split(","), rows)
+
+
+def _runs(table: RunTable) -> str:
+    keys = [f"{task}/{name}" for task, name in table.columns]
+    names = [f"{task} {SCORE_NAMES[name]}" for task, name in table.columns]
+    rows = [
+        [
+            row.title,
+            row.status,
+            DASH if row.images is None else f"{row.images:,}",
+            *(with_ends(row.scores.get(key, Score(None))) for key in keys),
+            row.stamp or "",
+        ]
+        for row in table.rows
+    ]
+    if table.spreads:
+        shown = [table.spreads[key] for key in keys]
+        count = next((count_of(each, table.setup) for each in shown if each), "")
+        cells = [spread(each) for each in shown]
+        rows.append([f"mean ± sd over {count}", "", "", *cells, ""])
+    if table.pooled:
+        cells = [with_ends(table.pooled[key]) for key in keys]
+        rows.append([f"pooled: {table.how}", "", f"{table.images:,}", *cells, ""])
+    return markdown_table(["run", "status", "images", *names, "stamp"], rows)
+
+
+def _gap(report: Report) -> str:
+    tasks = list(report.gap[0].accuracy)
+    head = ["protocol", "test images seen in training"]
+    head += [text for name in tasks for text in (f"{name} accuracy", "points")]
+    rows = [
+        [
+            row.label,
+            percent(row.seen),
+            *(
+                text
+                for name in tasks
+                for text in (
+                    with_ends(row.accuracy[name]),
+                    "reference" if row.reference else points(row.points[name]),
+                )
+            ),
+            row.stamp or "",
+        ]
+        for row in report.gap
+    ]
+    return markdown_table([*head, "stamp"], rows)
+
+
+def _pairs(pairs: Pairs) -> str:
+    head = "task,first,second,first's accuracy,second's accuracy,difference in points (95 %),"
+    head += "only first right,only second right,McNemar p (Holm),verdict"
+    rows = []
+    for record in pairs.records:
+        names = [record["task"], record["first"], record["second"]]
+        if not record["comparable"]:
+            rows.append(
+                [*names, DASH, DASH, DASH, DASH, DASH, DASH, f"not comparable: {record['reason']}"]
+            )
+            continue
+        scores = {key: Score.of(record["accuracy"][key]) for key in ("first", "second")}
+        rows.append(
+            [
+                *names,
+                percent(scores["first"].value),
+                percent(scores["second"].value),
+                difference(Score.of(record["accuracy"]["difference"])),
+                str(record["only_first"]),
+                str(record["only_second"]),
+                p_value(record["mcnemar_p_holm"]),
+                record["verdict"],
+            ]
+        )
+    return markdown_table(head.split(","), rows)
+
+
+def _costs(costs: Costs) -> str:
+    rows = [
+        [
+            row["name"],
+            row["task"],
+            percent(row["accuracy"]),
+            *(cost_value(row[cost], cost) + " \\*" * row[f"{cost}_front"] for cost in COST_NAMES),
+            row["stamp"],
+        ]
+        for row in costs.table.to_dict("records")
+    ]
+    return markdown_table(["setup", "task", "accuracy", *COST_NAMES.values(), "stamp"], rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
