@@ -8,6 +8,7 @@ from typing import Any
 
 import hydra
 import lightning as L
+import pandas as pd
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -18,14 +19,16 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.preparation import Prepared, prepare
 from facialnet.data.protocol import Split
+from facialnet.data.store import Store
 from facialnet.data.transforms import Preprocessing
 from facialnet.errors import UserError, gist
-from facialnet.labels import Task
+from facialnet.labels import IGNORE, Task
 from facialnet.models.construction import build_network
-from facialnet.training.checkpoint import tasks_from_plain
+from facialnet.training.checkpoint import FORMAT, tasks_from_plain
 from facialnet.training.checkpoint_io import AtomicCheckpointIO
 from facialnet.training.losses import balanced_weights
 from facialnet.training.module import FaceModule
+from facialnet.training.views import Views
 
 # A configuration names classes, so it may name only these packages' objects.
 _PACKAGES = ("facialnet.", "torch.optim.", "albumentations.", "lightning.pytorch.")
@@ -83,6 +86,7 @@ def prepared_data(
         spec=plain(cfg.preprocess),
         folder=Path(cfg.paths.prepared),
         max_missing=cfg.data.max_missing,
+        exclude=None if cfg.data.exclude is None else Path(cfg.data.exclude),
         audit_only=cfg.data.audit_only,
         progress=progress,
         announce=announce,
@@ -95,15 +99,30 @@ def tasks(cfg: DictConfig) -> dict[str, Task]:
     return tasks_from_plain(plain(cfg.tasks))
 
 
-def datamodule(
-    cfg: DictConfig, prepared: Prepared, preprocessing: Preprocessing
-) -> tuple[FaceDataModule, Split]:
-    """Split the manifest and build the data module."""
+def store_of(prepared: Prepared) -> Store:
+    """Return the store; raises UserError where only an audit was asked for."""
     if prepared.store is None:
         raise UserError("data.audit_only=true writes no store to train on; leave it out")
-    split: Split = instantiate(cfg.protocol).split(prepared.store.manifest)
+    return prepared.store
+
+
+def split_settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what shapes a split; the setting ``on_leak`` is for the guard."""
+    return {key: value for key, value in plain(protocol).items() if key != "on_leak"}
+
+
+def split(protocol: Mapping[str, Any], manifest: pd.DataFrame) -> Split:
+    """Split a manifest by the configuration of a protocol."""
+    chosen: Split = instantiate(split_settings(protocol)).split(manifest)
+    return chosen
+
+
+def datamodule(
+    cfg: DictConfig, store: Store, split: Split, preprocessing: Preprocessing
+) -> FaceDataModule:
+    """Build the data module; raises UserError where no tested image has a label."""
     data = FaceDataModule(
-        prepared.store,
+        store,
         split,
         list(tasks(cfg).values()),
         preprocessing,
@@ -111,8 +130,23 @@ def datamodule(
         batch_size=cfg.data.batch_size,
         num_workers=_num_workers(cfg),
         seed=cfg.seed,
+        test_margin=test_views(cfg).margin,
     )
-    return data, split
+    targets = data.datasets["test"].targets
+    if all((codes == IGNORE).all() for codes in targets.values()):
+        raise UserError(
+            f"no tested image has a label for {' or '.join(targets)}; choose other tasks, or test "
+            "on images that have one"
+        )
+    return data
+
+
+def test_views(cfg: DictConfig) -> Views:
+    """Return how test faces are shown; raises UserError where the store lacks the margin for it."""
+    views: Views = instantiate(cfg.views)
+    if views.margin and not cfg.preprocess.margin:
+        raise UserError("views: crops need preprocess.margin above 0, which is 0 here")
+    return views
 
 
 def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
@@ -120,7 +154,7 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
     heads = {name: plain(task.head) for name, task in cfg.tasks.items()}
     fields = ("column", "classes", "ordinal", "weight")
     return {
-        "format": 1,
+        "format": FORMAT,
         "tasks": {
             name: {field: plain(task[field]) for field in fields}
             for name, task in cfg.tasks.items()
@@ -134,7 +168,7 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
         "preprocess": plain(cfg.preprocess),
         "store": prepared.store.digest if prepared.store else None,
         "data": {"name": prepared.audit["data"], "licence": prepared.audit["licence"]},
-        "protocol": plain(cfg.protocol),
+        "protocol": split_settings(cfg.protocol),
         "training": {
             "seed": cfg.seed,
             "batch_size": cfg.data.batch_size,
@@ -142,10 +176,18 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
             "ema": plain(cfg.callbacks.get("ema")),
             **{group: plain(cfg[group]) for group in ("optimizer", "scheduler", "loss", "augment")},
         },
+        "choices": _choices("data", "protocol"),
         "calibration": {},
+        "stamp": None,
         # Unresolved, so that a changed data.root still reaches all that refers to it.
         "config": OmegaConf.to_container(cfg, resolve=False),
     }
+
+
+def _choices(*groups: str) -> dict[str, str]:
+    """Return what was chosen in some groups of the configuration, by name."""
+    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    return {group: str(chosen[group]) for group in groups if group in chosen}
 
 
 def module(
@@ -180,6 +222,7 @@ def module(
         weight_decay=cfg.optimizer.weight_decay,
         total_steps=_total_steps(trainer, steps),
         seed=cfg.seed,
+        views=test_views(cfg),
         card=dict(facts),
     )
 

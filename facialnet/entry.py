@@ -1,15 +1,13 @@
 """What all entry points share: where the configuration lies, and errors that say what to do."""
 
 import difflib
-import errno
 import hashlib
 import logging
 import os
 import re
 import sys
-import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,10 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from facialnet.errors import UserError, gist
+from facialnet.command import TRACEBACK, end, fail
+from facialnet.errors import UserError
 from facialnet.training.callbacks.interruption import InterruptedRunError
 
-TRACEBACK = "FACIALNET_TRACEBACK"
+_SWEPT = "FACIALNET_SWEPT"
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -47,6 +46,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str = "train") -> None:
     os.environ.setdefault(TRACEBACK, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing them
     OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+    _remember_what_varies(sys.argv[1:])
     quiet()
     stopped: list[BaseException] = []
 
@@ -70,28 +70,12 @@ def run(task: Callable[[DictConfig], Any], config_name: str = "train") -> None:
 
 def _end(error: BaseException, config_name: str) -> NoReturn:
     match error:
-        case UserError():
-            _fail(str(error), 2)
         case InterruptedRunError():
-            _fail(f"stopped by {error}", 128 + error.signum)
-        case KeyboardInterrupt():
-            _fail("stopped by SIGINT", 130)
-        case BrokenPipeError():  # the reader of a pipe has had enough, as in --help | head
-            sys.stderr.close()
-            sys.exit(0)
-        case OSError(errno=errno.ENOSPC):
-            _fail("the disk is full: free some space, or choose another run_dir or paths.data", 2)
+            fail(f"stopped by {error}", 128 + error.signum)
         case HydraException() | OmegaConfBaseException():
-            _fail(explain(error, sys.argv[1:], config_name), 2)
+            fail(explain(error, sys.argv[1:], config_name), 2)
         case _:
-            _fail(f"{type(error).__name__}: {gist(error)} ({TRACEBACK}=1 shows where)", 1)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    if os.environ.get(TRACEBACK, "0") != "0":
-        traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
+            end(error)
 
 
 def explain(error: Exception, arguments: list[str], config_name: str = "train") -> str:
@@ -211,16 +195,37 @@ def check_overrides(config_name: str = "train") -> None:
             raise UserError(f"{override.input_line}: expected {kind}, such as {old}")
 
 
-def job_folder(overrides: str) -> str:
-    """Turn a sweep job's overrides into a folder name: ``optimizer.lr-0.1_seed-1``.
+def job_folder(overrides: Sequence[str], params: Mapping[str, Any] | None) -> str:
+    """Name the folder of a sweep's job after what the sweep varies: ``optimizer.lr-0.1_seed-1``.
+
+    A sweep that varies nothing is named after all overrides.
 
     The same job gets the same folder however often a sweep is started, and "=" stays out of it,
     which Hydra and Lightning trip over in paths.
+
+    Args:
+        overrides: all overrides of the job, as in ``seed=1``.
+        params: settings that the sweep's configuration varies; those that the command line varies
+            come by way of the environment, which the processes of a launcher inherit.
     """
-    name = re.sub(r"[^\w.+-]+", "-", overrides.replace("+", "").replace(",", "_")).strip("-_")
+    swept = {*(params or {}), *os.environ.get(_SWEPT, "").split()}
+    given = sorted(override.lstrip("+") for override in overrides)
+    varied = [each for each in given if each.split("=")[0] in swept] or given
+    whole = "_".join(varied)
+    name = re.sub(r"[^\w.+-]+", "-", whole).strip("-_")
     if len(name) > 120:
-        name = f"{name[:100]}-{hashlib.blake2b(overrides.encode(), digest_size=5).hexdigest()}"
+        name = f"{name[:100]}-{hashlib.blake2b(whole.encode(), digest_size=5).hexdigest()}"
     return name or "job"
+
+
+def _remember_what_varies(arguments: Sequence[str]) -> None:
+    """Put the settings that the command line sweeps over into the environment."""
+    given = [each for each in arguments if "=" in each and not each.startswith("-")]
+    try:
+        parsed = OverridesParser.create().parse_overrides(given)
+    except HydraException:  # Hydra says what is wrong with it
+        return
+    os.environ[_SWEPT] = " ".join(o.key_or_group for o in parsed if o.is_sweep_override())
 
 
 def progress_bar(label: str) -> tuple[Progress, Callable[[int, int], None]]:
@@ -251,5 +256,7 @@ def quiet() -> None:
         ".*grad strides do not match.*",
         ".*Experiment logs directory.*",
         ".*torch.jit.trace.*",
+        ".*custom batch sampler.*for prediction.*",
+        ".*predict returned None.*",
     ):
         warnings.filterwarnings("ignore", message=message)

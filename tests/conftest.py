@@ -49,13 +49,16 @@ def cli(monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def call(entry_point: str, *arguments: str) -> Ended:
-        config_name = "evaluate" if entry_point == "evaluate" else "train"
+        config_name = entry_point if entry_point in ("evaluate", "audit") else "train"
         module = importlib.import_module(f"facialnet.{entry_point}")
         monkeypatch.setattr(sys, "argv", [f"facialnet.{entry_point}", *arguments])
         capfd.readouterr()
         code = 0
         try:
-            entry.run(module.main, config_name)
+            if hasattr(module, "command"):
+                module.command()
+            else:
+                entry.run(module.main, config_name)
         except SystemExit as stop:
             code = int(stop.code or 0)
         printed = capfd.readouterr()

@@ -6,6 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from facialnet import build
+from facialnet.data.leakage import ON_LEAK
 from facialnet.data.preparation import Prepared
 from facialnet.entry import conf_dir
 from facialnet.labels import IGNORE
@@ -13,7 +14,7 @@ from facialnet.models.construction import build_network
 from facialnet.training.losses import CrossEntropy, mean_loss
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
-GROUPS = ("preprocess", "protocol", "loss", "augment", "optimizer", "scheduler")
+GROUPS = ("preprocess", "protocol", "loss", "augment", "views", "optimizer", "scheduler")
 CHOICES = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
@@ -47,7 +48,7 @@ def test_experiment_builds_and_learns_one_step(name, tmp_path):
     cfg = compose(f"+experiment={name}", "trainer=cpu", f"run_dir={tmp_path}")
     assert cfg.name == name
     build.instantiate(cfg.data.source)
-    build.instantiate(cfg.protocol)
+    build.instantiate(build.split_settings(cfg.protocol))
     build.instantiate(cfg.augment)
     preprocessing = build.instantiate(cfg.preprocess)
     trainer = build.trainer(cfg)
@@ -91,6 +92,9 @@ def test_every_choice_builds(group, choice):
         parameter = torch.nn.Parameter(torch.zeros(2, 2))
         optimizer = build._call(build.plain(cfg.optimizer), [parameter])
         build._call(build.plain(cfg.scheduler), optimizer, total_steps=100, monitor="val/loss")
+    elif group == "protocol":
+        assert cfg.protocol.on_leak in ON_LEAK
+        build.instantiate(build.split_settings(cfg.protocol))
     else:
         build.instantiate(cfg[group])
 

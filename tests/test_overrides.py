@@ -17,7 +17,7 @@ from facialnet.entry import job_folder
             "the nearest is data.label_policy (now exact; allowed: exact, typo_fixed, nearest)",
         ),
         ("model.int=he", "model.init (now he; allowed: he, glorot, pytorch)"),
-        ("data=utkfac", "the nearest is data=utkface; allowed: adience, drawn, utkface"),
+        ("data=utkfac", "the nearest is data=utkface; allowed: adience, drawn, lfw, utkface"),
         ("+experiment=utk_aug", "the nearest is +experiment=utkface_aug"),
         ("experiment=demo", "experiment is chosen with a plus: +experiment=adience"),
         ("+max_epoch=3", "max_epoch is not a setting; the nearest is trainer.max_epochs (now 100)"),
@@ -68,9 +68,17 @@ def test_foreign_code_is_not_run(cli, drawn_data):
     assert "subprocess.Popen" in ended.err
 
 
-def test_job_folders_are_readable_stable_and_safe():
-    assert job_folder("optimizer.lr=0.1,seed=1") == "optimizer.lr-0.1_seed-1"
-    assert job_folder("+experiment=demo,data.root=/a b/c") == "experiment-demo_data.root-a-b-c"
-    long = job_folder(",".join(f"key{n}=value{n}" for n in range(40)))
+def test_job_folders_are_readable_stable_and_safe(monkeypatch):
+    monkeypatch.setenv("FACIALNET_SWEPT", "optimizer.lr seed data.root")
+    jobs = ["seed=1", "+experiment=demo", "optimizer.lr=0.1"]
+    assert job_folder(jobs, None) == "optimizer.lr-0.1_seed-1"
+    assert job_folder([*jobs, "protocol=official"], {"protocol": "official,holdout"}) == (
+        "optimizer.lr-0.1_protocol-official_seed-1"
+    )
+    assert job_folder(["data.root=/a b/c"], {}) == "data.root-a-b-c"
+    assert job_folder(["logger=none"], None) == "logger-none"
+    assert job_folder([], None) == "job"
+    monkeypatch.setenv("FACIALNET_SWEPT", " ".join(f"key{n}" for n in range(40)))
+    long = job_folder([f"key{n}=value{n}" for n in range(40)], None)
     assert len(long) < 130
-    assert long != job_folder(",".join(f"key{n}=value{n}" for n in range(39)) + ",key39=other")
+    assert long != job_folder([f"key{n}=value{n}" for n in range(39)] + ["key39=other"], None)

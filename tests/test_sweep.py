@@ -24,7 +24,8 @@ def test_two_jobs_and_started_again_only_the_missing_one(drawn_data, tmp_path):
     assert len(jobs) == 2
     rates = {json.loads((job.parent / "results.json").read_text())["overrides"][-1] for job in jobs}
     assert rates == {"optimizer.lr=0.001", "optimizer.lr=0.002"}
-    assert all("=" not in job.parent.name for job in jobs)
+    names = [job.parent.name for job in jobs]
+    assert names == ["optimizer.lr-0.001", "optimizer.lr-0.002"]
 
     kept, lost = jobs
     before = kept.stat().st_mtime_ns

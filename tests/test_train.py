@@ -19,7 +19,7 @@ RESULT_KEYS = {
     "protocol",
     "leaky",
     "seed",
-    "parameters",
+    "cost",
     "images_per_second",
     "wall_seconds",
     "fold",
@@ -45,9 +45,14 @@ def test_results_json_says_everything(finished):
     assert results["status"] == "done"
     assert results["protocol"] == "official fold 0"
     assert results["leaky"] is False
-    assert results["shared_with_test"] == {"subject": 0, "album": 0, "photo": 0}
+    assert results["stamp"] is None
+    assert results["leaks"]["shared"]["test/train"]["person"] == 0
+    assert results["claim"] is None
+    assert results["cost"]["multiply_adds"] > 1e8
     assert results["seed"] == 0
-    assert results["parameters"] == 4_161_002  # 4,159,242 - 1,760 biases + 2 x 1,760 norm values
+    assert (
+        results["cost"]["parameters"] == 4_161_002
+    )  # 4,159,242 - 1,760 biases + 2 x 1,760 norm values
     assert results["images_per_second"] > 0
     for name in ("gender/accuracy", "age/accuracy", "age/one_off", "age/mae_groups", "loss"):
         assert {f"test/{name}", f"val/{name}", f"train/{name}"} <= results["metrics"].keys()
@@ -98,9 +103,10 @@ def test_tensorboard_holds_curves_maps_and_graph(finished):
 
 def test_last_lines_name_the_folder_and_the_next_command(finished):
     folder, printed = finished
-    last, next_step = printed.strip().splitlines()[-2:]
+    last, report, board = printed.strip().splitlines()[-3:]
     assert last == f"results: {folder}"
-    assert next_step.endswith(f"-m tensorboard.main --logdir {folder}")
+    assert report.endswith(f"-m facialnet.report {folder}")
+    assert board.endswith(f"-m tensorboard.main --logdir {folder}")
 
 
 def test_checkpoints_open_without_running_code(finished):
@@ -116,24 +122,70 @@ def test_checkpoints_open_without_running_code(finished):
     }
 
 
-def test_evaluation_equals_the_test_after_training(finished, cli, tmp_path, monkeypatch):
+def test_evaluation_equals_the_test_after_training(finished, cli, tmp_path):
     folder, _ = finished
-    metrics = json.loads((folder / "results.json").read_text())["metrics"]
-    monkeypatch.chdir(tmp_path)
-    seen = {}
-    import facialnet.evaluate as evaluate
-
-    original = evaluate.results_table
-    monkeypatch.setattr(
-        evaluate,
-        "results_table",
-        lambda scores, *a, **k: seen.update(scores) or original(scores, *a, **k),
-    )
     ended = cli("evaluate", f"checkpoint={folder}/checkpoints/best.ckpt")
     assert ended.code == 0, ended.err
-    for name, value in seen.items():
-        assert metrics[name] == pytest.approx(value, abs=1e-6), name
-    assert "test/age/accuracy" in seen
+    (left,) = (tmp_path / "outputs/evaluate").iterdir()
+    for name in ("metrics.json", "results.json"):
+        there, here = (json.loads((each / name).read_text()) for each in (folder, left))
+        if name == "metrics.json":
+            assert here == there
+        else:
+            test = {k: v for k, v in there["metrics"].items() if k.startswith("test/")}
+            assert here["metrics"] == pytest.approx(test)
+            assert here["stamp"] is None
+    tables = [pd.read_parquet(each / "predictions.parquet") for each in (folder, left)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_measures_follow_from_the_predictions(finished):
+    folder, _ = finished
+    measured = json.loads((folder / "metrics.json").read_text())
+    table = pd.read_parquet(folder / "predictions.parquet")
+    age = table[table["age_true"].notna()]
+    task = measured["tasks"]["age"]
+    assert task["images"] == len(age)
+    assert task["clustered_on"] == "people"
+    accuracy = task["scores"]["accuracy"]
+    assert accuracy["value"] == pytest.approx((age["age_true"] == age["age_predicted"]).mean())
+    assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    assert np.sum(task["confusion"]) == len(age)
+
+
+def test_checkpoint_holds_the_calibration_that_the_predictions_have(finished):
+    folder, _ = finished
+    checkpoint = read_checkpoint(folder / "checkpoints/best.ckpt")
+    calibration = checkpoint.card["calibration"]
+    assert calibration == json.loads((folder / "results.json").read_text())["calibration"]
+    assert set(calibration) == {"gender", "age"}
+    assert calibration["age"]["temperature"] > 0
+    assert calibration["age"]["images"] > 0
+
+
+def test_gallery_holds_right_wrong_and_uncertain_faces(finished):
+    folder, _ = finished
+    table = pd.read_parquet(folder / "predictions.parquet")
+    rows = {int(path.stem) for path in (folder / "gallery").glob("*.png")}
+    assert 8 < len(rows) <= 48
+    assert rows <= set(table["row"])
+    shown = table[table["row"].isin(rows)]
+    assert (shown["age_true"] == shown["age_predicted"]).any()
+    assert (shown["age_true"] != shown["age_predicted"]).any()
+
+
+@pytest.mark.parametrize("views", ["mirror", "ten_crop"])
+def test_views_are_averaged_at_test_time(finished, cli, views, tmp_path):
+    folder, _ = finished
+    best = f"checkpoint={folder}/checkpoints/best.ckpt"
+    ended = cli("evaluate", best, f"views={views}", f"run_dir={tmp_path}/e")
+    assert ended.code == 0, ended.err
+    one = pd.read_parquet(folder / "predictions.parquet")
+    averaged = pd.read_parquet(tmp_path / "e/predictions.parquet")
+    assert one["path"].tolist() == averaged["path"].tolist()
+    difference = (one["gender_p_male"] - averaged["gender_p_male"]).abs()
+    assert difference.max() > 0
+    assert difference.mean() < 0.2
 
 
 def test_evaluation_on_another_fold_tests_other_images(finished, cli, tmp_path, monkeypatch):
@@ -142,6 +194,41 @@ def test_evaluation_on_another_fold_tests_other_images(finished, cli, tmp_path, 
     ended = cli("evaluate", f"checkpoint={folder}/checkpoints/best.ckpt", "protocol.test_fold=1")
     assert ended.code == 0, ended.err
     assert "official fold 1" in ended.out
+
+
+def test_a_leaky_split_is_stamped_or_refused(drawn_data, cli, tmp_path):
+    settings = ["+experiment=demo", "+debug=fast", *drawn_data, "callbacks.graph=null"]
+    settings += ["callbacks.feature_maps=null", f"run_dir={tmp_path}/run", "protocol=random_image"]
+    refused = cli("train", *settings, "protocol.on_leak=refuse")
+    assert refused.code == 2
+    assert "protocol.on_leak=warn" in refused.err
+    assert not (tmp_path / "run").exists()
+    ended = cli("train", *settings)
+    assert ended.code == 0, ended.err
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["leaky"] is True
+    assert results["stamp"].startswith("LEAKY: ")
+    assert results["stamp"] in " ".join(ended.out.split())
+    assert results["leaks"]["shared"]["test/train"]["person"] > 0
+
+
+def test_a_whole_other_data_set_is_tested(finished, cli, tmp_path):
+    folder, _ = finished
+    best = f"checkpoint={folder}/checkpoints/best.ckpt"
+    ended = cli("evaluate", best, "protocol=all", "data.source.images=100", "data.root=other")
+    assert ended.code == 0, ended.err
+    (left,) = (tmp_path / "outputs/evaluate").iterdir()
+    results = json.loads((left / "results.json").read_text())
+    assert results["images"]["train"] is None
+    assert results["leaky"] is None
+    assert results["images_tested"] == results["images"]["test"] > 80
+    assert "the data set changed since the training" in results["stamp"]
+
+
+def test_training_needs_someone_to_train_on(drawn_data, cli, tmp_path):
+    ended = cli("train", *drawn_data, "protocol=all", f"run_dir={tmp_path}/run")
+    assert ended.code == 2
+    assert "the train split is empty" in ended.err
 
 
 def test_a_finished_run_is_not_run_over(finished, drawn_data, cli):
@@ -229,7 +316,7 @@ def test_evaluation_says_which_images_were_trained_on(finished, cli):
     best = f"checkpoint={folder}/checkpoints/best.ckpt"
     assert "LEAKY" not in cli("evaluate", best).out
     leaky = cli("evaluate", best, "protocol.test_fold=1")
-    assert "images were seen in training" in leaky.out
+    assert "of the test images show a person seen in training" in " ".join(leaky.out.split())
 
 
 def test_a_finished_run_that_goes_on_has_nothing_to_do(finished, drawn_data, cli):

@@ -1,8 +1,9 @@
 """Reading checkpoints: weights beside a plain card that says how to use them.
 
 The card (key ``facialnet``) holds ``format``, ``tasks``, ``model``, ``preprocess``, ``store``,
-``data``, ``protocol``, ``training``, ``calibration`` and ``config``: numbers, texts, lists and
-dictionaries only, so that ``torch.load`` opens the file with ``weights_only=True``.
+``choices``, ``data``, ``protocol``, ``training``, ``calibration``, ``stamp`` and ``config``:
+numbers, texts, lists and dictionaries only, so that ``torch.load`` opens the file with
+``weights_only=True``.
 """
 
 import pickle
@@ -17,8 +18,10 @@ from facialnet.errors import UserError, gist
 from facialnet.labels import Task
 from facialnet.models.construction import build_network
 from facialnet.models.multitask import MultiTaskNetwork
+from facialnet.training.checkpoint_io import AtomicCheckpointIO
 
 CARD = "facialnet"
+FORMAT = 2  # of the card
 _PREFIX = "network."
 
 
@@ -64,12 +67,32 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ) from error
     if not isinstance(content, dict) or CARD not in content or "state_dict" not in content:
         raise UserError(f"{path.absolute()} is not a checkpoint of facialnet")
+    if content[CARD].get("format") != FORMAT:
+        raise UserError(
+            f"{path.absolute()} has format {content[CARD].get('format')}, and this version of "
+            f"facialnet reads format {FORMAT}: use the version that wrote it, or train again"
+        )
     weights = {
         name.removeprefix(_PREFIX): value
         for name, value in content["state_dict"].items()
         if name.startswith(_PREFIX)
     }
     return Checkpoint(path, content[CARD], weights)
+
+
+def store_calibration(
+    path: Path, calibration: dict[str, dict[str, Any]], stamp: str | None
+) -> None:
+    """Put each task's calibration, and the stamp of a leaky split, into a checkpoint's card.
+
+    Args:
+        path: the file; replaced whole, the weights as they were.
+        calibration: task name to what ``evaluation.calibration.fit_calibration`` returned.
+        stamp: what the leak guard found, None where it found nothing.
+    """
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    content[CARD] = content[CARD] | {"calibration": calibration, "stamp": stamp}
+    AtomicCheckpointIO().save_checkpoint(content, path)
 
 
 def check_fit(checkpoint: Checkpoint, card: dict[str, Any]) -> None:

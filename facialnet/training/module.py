@@ -1,6 +1,7 @@
 """The LightningModule: what happens in a step, and what is measured."""
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from facialnet.models.multitask import MultiTaskNetwork
 from facialnet.training.losses import mean_loss
 from facialnet.training.metrics import TaskMetrics
 from facialnet.training.optim import parameter_groups
+from facialnet.training.views import Single, Views
 
 OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
 SchedulerFactory = Callable[..., dict[str, Any] | None]
@@ -47,6 +49,7 @@ class FaceModule(L.LightningModule):
         weight_decay: on weights of convolutions and dense layers.
         total_steps: optimiser steps of the whole run.
         seed: seed of the run; dropout follows from it.
+        views: how test faces are shown to the network.
         card: plain data that goes into every checkpoint; see ``facialnet.training.checkpoint``.
     """
 
@@ -61,6 +64,7 @@ class FaceModule(L.LightningModule):
         weight_decay: float = 0.0,
         total_steps: float = float("inf"),
         seed: int = 0,
+        views: Views | None = None,
         card: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -75,6 +79,7 @@ class FaceModule(L.LightningModule):
         self.weight_decay = weight_decay
         self.total_steps = total_steps
         self.seed = seed
+        self.views = views or Single()
         self.card = card or {}
         self.confusions: dict[str, dict[str, Tensor]] = {}
         self._answers: list[tuple[Tensor, dict[str, Tensor]]] = []
@@ -115,10 +120,25 @@ class FaceModule(L.LightningModule):
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Measure one test batch and keep its answers."""
-        logits = self(batch["images"])
-        self._measure("test", logits, batch["targets"])
-        probabilities = {name: logit.float().softmax(1).cpu() for name, logit in logits.items()}
+        self._measure("test", self._answer(batch), batch["targets"])
+
+    def predict_step(self, batch: Any, batch_idx: int) -> None:
+        """Answer one batch as in the test, without measuring it."""
+        self._answer(batch)
+
+    def _answer(self, batch: Any) -> dict[str, Tensor]:
+        """Keep the mean probabilities over all views of a batch, and return their logarithms."""
+        size = int(self.card["preprocess"]["size"]) if self.views.margin else 0
+        views = [self(view) for view in self.views(batch["images"], size)]
+        logits = {
+            name: torch.stack([view[name].float().log_softmax(1) for view in views])
+            .logsumexp(0)
+            .sub(math.log(len(views)))
+            for name in self.tasks
+        }
+        probabilities = {name: logit.exp().cpu() for name, logit in logits.items()}
         self._answers.append((batch["rows"].cpu(), probabilities))
+        return logits
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log the training scores after the last batch, before callbacks look at the epoch."""
@@ -146,6 +166,10 @@ class FaceModule(L.LightningModule):
         """Forget earlier answers."""
         self._answers.clear()
 
+    def on_predict_epoch_start(self) -> None:
+        """Forget earlier answers."""
+        self._answers.clear()
+
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""
         self._report("test")
@@ -154,10 +178,11 @@ class FaceModule(L.LightningModule):
         """Put what is needed to use the weights beside them."""
         checkpoint["facialnet"] = self.card
 
-    def test_answers(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
-        """Return the tested rows, int64 [N], and each task's probabilities, float32 [N, classes].
+    def answers(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
+        """Return the rows that were tested or predicted last and each task's probabilities.
 
-        In the manifest's order, over all processes; call it in every process.
+        Rows are int64 [N], probabilities float32 [N, classes], in the manifest's order and over all
+        processes; call it in every process.
         """
         rows = torch.cat([rows for rows, _ in self._answers])
         parts = {name: torch.cat([p[name] for _, p in self._answers]) for name in self.tasks}

@@ -10,7 +10,8 @@ from typing import Any
 
 from facialnet.errors import UserError
 
-RESULTS, CONFIG, LAST = "results.json", "config.yaml", "checkpoints/last.ckpt"
+RESULTS, METRICS, CONFIG = "results.json", "metrics.json", "config.yaml"
+LAST = "checkpoints/last.ckpt"
 _PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "albumentations", "numpy")
 
 
@@ -24,10 +25,15 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """Write results.json whole or not at all."""
-    partial = folder / f"{RESULTS}.partial"
-    partial.write_text(json.dumps(results, indent=2))
-    partial.replace(folder / RESULTS)
+    """Write results.json."""
+    write_json(results, folder / RESULTS)
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write plain data whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2))
+    partial.replace(path)
 
 
 def newest_run(runs: Path) -> Path:

@@ -111,7 +111,7 @@ def test_scores_equal_a_count_by_hand(tmp_path):
     expected = reference(face.network, items)
     for name, value in expected.items():
         assert float(runner.callback_metrics[f"test/{name}"]) == pytest.approx(value, abs=1e-5)
-    rows, probabilities = face.test_answers()
+    rows, probabilities = face.answers()
     assert rows.tolist() == list(range(24))
     assert probabilities["age"].shape == (24, 3)
 
