@@ -24,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from facialnet.command import TRACEBACK, end, fail
 from facialnet.errors import UserError
+from facialnet.evaluation.runs import flat
 from facialnet.training.callbacks.interruption import InterruptedRunError
 
 _SWEPT = "FACIALNET_SWEPT"
@@ -157,13 +158,6 @@ def _settings(arguments: list[str], config_name: str) -> dict[str, Any]:
         return flat(OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException:  # what refers to hydra's own settings has no value here
         return flat(OmegaConf.to_container(cfg, resolve=False))
-
-
-def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Return a nested configuration as dotted keys and values."""
-    if not isinstance(tree, dict):
-        return {prefix[:-1]: tree}
-    return {k: v for key, value in tree.items() for k, v in flat(value, f"{prefix}{key}.").items()}
 
 
 def check_overrides(config_name: str = "train") -> None:

@@ -13,7 +13,8 @@ from facialnet import build, job
 from facialnet.data.audit_table import print_audit
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.leakage import find_leaks, guard
-from facialnet.entry import check_overrides, console, flat, run
+from facialnet.entry import check_overrides, console, run
+from facialnet.evaluation.runs import flat
 from facialnet.prepare import prepare_data
 from facialnet.run_output import (
     calibrate,

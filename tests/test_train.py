@@ -1,6 +1,7 @@
 """One run from the command line, what its folder says, and what can be done with it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import yaml
 from commands import command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from facialnet.data.store import open_store
 from facialnet.labels import AGE_GROUPS
 from facialnet.training.checkpoint import read_checkpoint
 
@@ -161,6 +163,24 @@ def test_checkpoint_holds_the_calibration_that_the_predictions_have(finished):
     assert set(calibration) == {"gender", "age"}
     assert calibration["age"]["temperature"] > 0
     assert calibration["age"]["images"] > 0
+
+
+def test_probabilities_are_the_networks_at_the_stored_temperature(finished, drawn_data):
+    folder, _ = finished
+    checkpoint = read_checkpoint(folder / "checkpoints/best.ckpt")
+    key = json.loads((folder / "results.json").read_text())["store"]
+    prepared = next(word for word in drawn_data if word.startswith("paths.prepared=")).split("=")[1]
+    table = pd.read_parquet(folder / "predictions.parquet")
+    pixels = open_store(Path(prepared) / f"drawn-{key[:12]}/store").pixels(table["row"].to_numpy())
+    images = torch.from_numpy(pixels[:, 6:81, 6:81].copy()).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        logits = checkpoint.network()(images)
+    for name, task in checkpoint.tasks.items():
+        temperature = checkpoint.card["calibration"][name]["temperature"]
+        expected = (logits[name] / temperature).softmax(1).numpy()
+        found = table[[f"{name}_p_{label}" for label in task.classes]].to_numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert abs(temperature - 1) > 0.01  # else the test could not tell
 
 
 def test_gallery_holds_right_wrong_and_uncertain_faces(finished):

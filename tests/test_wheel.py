@@ -23,5 +23,8 @@ def test_installed_wheel_trains_in_an_empty_folder(drawn_data, tmp_path):
     ended = command(*words, cwd=empty, PYTHONPATH=str(site))
     assert ended.returncode == 0, ended.stderr
     assert len(list((empty / "outputs/demo").glob("*/results.json"))) == 1
+    report = command("-m", "facialnet.report", "outputs/demo", cwd=empty, PYTHONPATH=str(site))
+    assert report.returncode == 0, report.stderr
+    assert (empty / "outputs/demo/report/report.html").stat().st_size > 10_000
     where = "import facialnet, sys; print(facialnet.__file__)"
     assert str(site) in command("-c", where, cwd=empty, PYTHONPATH=str(site)).stdout
