@@ -37,7 +37,10 @@ def markdown(report: Report) -> str:
         parts += [title, _runs(table), *([f"{table.note}."] if table.note else [])]
     if report.gap:
         parts += ["## What the split does", _gap(report)]
-        parts.append("Differences are unpaired: each protocol tests its own images.")
+        parts.append(
+            "Differences are unpaired: each protocol tests its own images, and a single fold has "
+            "people and ages of its own."
+        )
     if report.pairs:
         parts += ["## On the same images", _pairs(report.pairs), *report.pairs.notes]
     if report.costs:
