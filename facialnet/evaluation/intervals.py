@@ -31,6 +31,7 @@ from facialnet.evaluation.answers import Answers
 from facialnet.evaluation.scores import calibration_noise, image_weights, scores
 
 CONFIDENCE = 0.95
+_ROUNDING = 1e-9  # sums of weights are off by less
 _CELLS = 4_000_000  # weights of one block of leave-out samples: 32 MB
 
 Floats = NDArray[np.float64]
@@ -210,9 +211,10 @@ def _wilson(share: float, variance: float, width: float, worth: float) -> tuple[
     not prove that nobody differs. Fewer than 3 of ``worth`` do (rule of three; Hanley &
     Lippman-Hand 1983), each by at most the whole range.
     """
-    if variance == 0 and 0 < share < 1:
+    at_end = min(share, 1 - share) < _ROUNDING
+    if variance < _ROUNDING**2 and not at_end:
         return max(share - 3 / worth, 0.0), min(share + 3 / worth, 1.0)
-    number = share * (1 - share) / variance if variance > 0 else worth
+    number = worth if at_end else share * (1 - share) / variance
     # multiplied out by the number of images, so that 0 of them do no harm
     middle = (share * number + width**2 / 2) / (number + width**2)
     half = width * np.sqrt(share * (1 - share) * number + width**2 / 4) / (number + width**2)

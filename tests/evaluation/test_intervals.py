@@ -145,6 +145,17 @@ def test_nobody_has_no_figure():
     assert np.isnan(mean_interval([], np.zeros(0, np.int64)).value)
 
 
+@pytest.mark.parametrize("people", [3, 4, 6, 8, 9, 21])
+def test_all_right_says_something_however_uneven_the_people_are(people):
+    sizes = np.random.default_rng(people).integers(1, 15, people)
+    cluster = np.repeat(np.arange(people), sizes)
+    found = mean_interval(np.ones(len(cluster)), cluster)
+    worth = sizes.sum() ** 2 / (sizes**2).sum()
+    width = stats.t.ppf(0.975, people - 1)
+    assert found.high == 1
+    assert found.low == pytest.approx(worth / (worth + width**2))
+
+
 def test_all_right_is_not_certain():
     # of 20 people with 10 images each, no more is known than of 20 images
     found = mean_interval(np.ones(200), np.repeat(np.arange(20), 10))
