@@ -82,6 +82,9 @@ def _end(error: BaseException, config_name: str) -> NoReturn:
 def explain(error: Exception, arguments: list[str], config_name: str = "train") -> str:
     """Say in one line what is wrong with an override, and which one comes nearest."""
     text = str(error)
+    if (bare := _bare(arguments)) is not None:
+        example = f", such as checkpoint={bare}" if config_name == "evaluate" else ""
+        return f"{bare}: expected SETTING=VALUE{example}"
     if match := re.search(r"(?:Could not override|already at) '?\+*([^'\s=]+)", text):
         name = re.split(r"[=\s]", match.group(1))[0].rstrip(".")
         return _unknown_key(name, arguments, config_name)
@@ -92,6 +95,16 @@ def explain(error: Exception, arguments: list[str], config_name: str = "train") 
         return _unknown_choice(group, wrong)
     first = " ".join(text.split())
     return f"{first[:300]} (python -m facialnet.train --help lists all settings)"
+
+
+def _bare(arguments: list[str]) -> str | None:
+    """Return the first argument that is neither a setting nor an option or its value."""
+    before = ["", *arguments]
+    for previous, argument in zip(before, arguments, strict=False):
+        value = previous.startswith("-") and previous not in ("-m", "--multirun")
+        if "=" not in argument and argument[:1] not in ("-", "~") and not value:
+            return argument
+    return None
 
 
 def _unknown_key(name: str, arguments: list[str], config_name: str) -> str:
@@ -155,9 +168,10 @@ def _settings(arguments: list[str], config_name: str) -> dict[str, Any]:
         except Exception:
             return {}
     try:
-        return flat(OmegaConf.to_container(cfg, resolve=True))
+        settings: Any = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException:  # what refers to hydra's own settings has no value here
-        return flat(OmegaConf.to_container(cfg, resolve=False))
+        settings = OmegaConf.to_container(cfg, resolve=False)
+    return flat(settings)
 
 
 def check_overrides(config_name: str = "train") -> None:

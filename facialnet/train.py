@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from facialnet import build, job
@@ -80,12 +81,18 @@ def main(cfg: DictConfig) -> float | None:
             _say_how_to_go_on(folder, results["status"])
     if trainer.is_global_zero:
         print_summary(folder, results, measured)
-        if build.in_multirun():
-            print_next("facialnet.report", folder.parent)
-        else:
-            print_next("facialnet.report", folder)
-            print_next("tensorboard.main --logdir", folder)
+        _say_what_comes_next(folder)
     return _score(results)
+
+
+def _say_what_comes_next(folder: Path) -> None:
+    if build.in_multirun():
+        print_next("facialnet.report", folder.parent)
+        return
+    if "sweep" in HydraConfig.get().runtime.choices:
+        console.print("this was one job of the sweep; all of them: the same command with -m")
+    print_next("facialnet.report", folder)
+    print_next("tensorboard.main --logdir", folder)
 
 
 def _in_silence(_: str) -> None:

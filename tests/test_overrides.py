@@ -82,3 +82,19 @@ def test_job_folders_are_readable_stable_and_safe(monkeypatch):
     long = job_folder([f"key{n}=value{n}" for n in range(40)], None)
     assert len(long) < 130
     assert long != job_folder([f"key{n}=value{n}" for n in range(39)] + ["key39=other"], None)
+
+
+def test_an_argument_without_a_value_is_named(cli):
+    ended = cli("evaluate", "outputs/demo/x/checkpoints/best.ckpt")
+    assert ended.code == 2
+    assert ended.err == (
+        "error: outputs/demo/x/checkpoints/best.ckpt: expected SETTING=VALUE, such as "
+        "checkpoint=outputs/demo/x/checkpoints/best.ckpt\n"
+    )
+    assert "data: expected SETTING=VALUE\n" in cli("train", "+experiment=demo", "data").err
+
+
+def test_a_folder_is_no_checkpoint(cli, tmp_path):
+    ended = cli("evaluate", f"checkpoint={tmp_path}")
+    assert ended.code == 2
+    assert "is a folder; name a file in it" in ended.err

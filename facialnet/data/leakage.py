@@ -171,8 +171,8 @@ def guard(leaks: Leaks, on_leak: str, announce: Callable[[str], None]) -> None:
         return
     if on_leak == "refuse":
         raise UserError(
-            f"protocol: {leaks.stamp}; choose another protocol, such as protocol=holdout, or go on "
-            "with protocol.on_leak=warn, or with protocol.on_leak=stamp"
+            f"protocol: {leaks.stamp}; choose another protocol or fold, or go on with "
+            "protocol.on_leak=warn, or with protocol.on_leak=stamp"
         )
     announce(f"WARNING: {leaks.stamp}" if on_leak == "warn" else leaks.stamp)
 

@@ -74,8 +74,9 @@ def intervals(
     NaN. Where every answer is right (or wrong), the interval is that of as many independent
     people as the weights are worth (Kish 1965).
 
-    The calibration error is too high by what chance adds to it, the more the fewer people there
-    are, so its lower end is moved down by ``calibration_noise``.
+    The calibration error is no share of images: its interval is symmetric. It is too high by what
+    chance adds to it, the more the fewer people there are, so its lower end is moved down by
+    ``calibration_noise``.
 
     Args:
         answers: of one task.
@@ -104,6 +105,7 @@ def intervals(
             np.concatenate([np.asarray(block[name]) for block in blocks]),
             groups,
             _bounds(name, len(answers.task.classes)),
+            symmetric=name == "ece",
         )
         for name, value in values.items()
     }
@@ -171,7 +173,12 @@ def _bounds(name: str, classes: int) -> tuple[float, float]:
 
 
 def _interval(
-    value: float, without: Floats, groups: _Groups, bounds: tuple[float, float]
+    value: float,
+    without: Floats,
+    groups: _Groups,
+    bounds: tuple[float, float],
+    *,
+    symmetric: bool = False,
 ) -> Interval:
     """Return the interval of a score from its values without each group, [G]."""
     if np.isnan(value) or np.isnan(without).any():
@@ -179,6 +186,9 @@ def _interval(
     variance = _variance(value, without, groups)
     width = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(without) - 1))
     least, greatest = bounds
+    if symmetric:
+        half = width * float(np.sqrt(variance))
+        return Interval(value, max(value - half, least), min(value + half, greatest))
     if np.isinf(greatest):
         factor = float(np.exp(width * np.sqrt(variance) / value)) if value > 0 else 1.0
         return Interval(value, value / factor, value * factor)
@@ -209,11 +219,12 @@ def _wilson(share: float, variance: float, width: float, worth: float) -> tuple[
 
     Where nothing varies, ``worth`` independent people are taken instead: alike as they are, they do
     not prove that nobody differs. Fewer than 3 of ``worth`` do (rule of three; Hanley &
-    Lippman-Hand 1983), each by at most the whole range.
+    Lippman-Hand 1983), each by at most the way to the farther end.
     """
     at_end = min(share, 1 - share) < _ROUNDING
     if variance < _ROUNDING**2 and not at_end:
-        return max(share - 3 / worth, 0.0), min(share + 3 / worth, 1.0)
+        margin = 3 / worth * max(share, 1 - share)
+        return max(share - margin, 0.0), min(share + margin, 1.0)
     number = worth if at_end else share * (1 - share) / variance
     # multiplied out by the number of images, so that 0 of them do no harm
     middle = (share * number + width**2 / 2) / (number + width**2)

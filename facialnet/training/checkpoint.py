@@ -56,6 +56,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises UserError where the file is missing, damaged or not one of facialnet's.
     """
+    if path.is_dir():
+        raise UserError(
+            f"{path.absolute()} is a folder; name a file in it, such as "
+            f"{path.absolute() / 'checkpoints/best.ckpt'}"
+        )
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path.absolute()}")
     try:

@@ -280,7 +280,7 @@ def test_refusing_names_the_numbers_and_the_ways_on(leaky):
         guard(leaky, "refuse", said.append)
     message = str(caught.value)
     assert leaky.stamp in message
-    for way in ("protocol=holdout", "protocol.on_leak=warn", "protocol.on_leak=stamp"):
+    for way in ("another protocol or fold", "protocol.on_leak=warn", "protocol.on_leak=stamp"):
         assert way in message
     assert "\n" not in message
     assert said == leaky.lines()

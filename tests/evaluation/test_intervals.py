@@ -63,7 +63,7 @@ def test_differences_may_be_negative_and_then_need_their_bounds():
     assert few.low < 0 < few.high
     same = mean_interval(np.zeros(50), np.arange(50), bounds=(-1, 1))
     assert same.value == 0
-    assert (same.low, same.high) == pytest.approx((-2 * 3 / 50, 2 * 3 / 50))  # rule of three
+    assert (same.low, same.high) == pytest.approx((-3 / 50, 3 / 50))  # rule of three
 
 
 @pytest.mark.parametrize("per_person", [False, True])
