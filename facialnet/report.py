@@ -27,11 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parser().parse_args(arguments)
     folders = [Path(folder) for folder in dict.fromkeys(given.folders)]
     runs = {run.folder.resolve(): run for folder in folders for run in find_runs(folder)}
-    report = gather(list(runs.values()), require_pairs=given.paired)
+    sweeps = dict.fromkeys(run.folder.parent for run in runs.values() if run.folder not in folders)
+    report = gather(list(runs.values()), sweeps=sweeps, require_pairs=given.paired)
     out = Path(given.out) if given.out else folders[0] / "report"
     paths = write_report(report, out)
     console = Console(soft_wrap=True, highlight=False)
-    console.print(_summary(report))
+    console.print(_summary(report), soft_wrap=False)
     for stamp in report.stamps:
         console.print(stamp, style="bold red", markup=False)
     for note in report.notes:
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _summary(report: Report) -> Table:
     table = Table(title=report.title, title_justify="left")
     several = len(report.setups) > 1
-    table.add_column("setup" if several else "protocol")
+    table.add_column("setup" if several else "protocol", overflow="fold")
     table.add_column("task")
     for name in ("accuracy (95 %)", "one-off", "claimed", "images"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -102,6 +102,7 @@ def make_run(
             name: {"temperature": 1.3, "images": 900, "people": 80, "conformal": {"0.9": 0.93}}
             for name in tasks
         }
+        facts["calibration"] = calibration
         measured = {"images": len(table), "tasks": {}}
         if not bare:
             measured = measure(table, tasks, calibration, resamples=resamples)
@@ -160,7 +161,14 @@ def _write_config(
         "run_dir": str(folder),
         "sweep_name": folder.parent.name,
         "paths": {"outputs": "outputs"},
-        "data": {"name": "adience", "root": "data/adience", "label_policy": "nearest"},
+        "data": {
+            "root": "data/adience",
+            "label_policy": "nearest",
+            "source": {
+                "_target_": "facialnet.data.sources.adience.AdienceSource",
+                "label_policy": "nearest",
+            },
+        },
         "protocol": {"_target_": PROTOCOLS[protocol][0], "val_share": 0.1, "seed": 0},
         "tasks": {
             name: {

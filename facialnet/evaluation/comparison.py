@@ -162,7 +162,7 @@ def _check_classes(first: pd.DataFrame, second: pd.DataFrame, task: Task) -> Non
     prefix = f"{task.name}_p_"
     for table in (first, second):
         known = [name.removeprefix(prefix) for name in table.columns if name.startswith(prefix)]
-        if set(known) != set(task.classes):
+        if known != list(task.classes):  # their order too: an ordinal task's distances rest on it
             raise UserError(
                 f"task {task.name}: classes do not match: {', '.join(known) or 'none'} in the "
                 f"answers, {', '.join(task.classes)} in the task; compare runs of the same classes"

@@ -22,13 +22,15 @@ class Run:
 
     Attributes:
         folder: where it lies.
-        status: ``done``, ``interrupted``, ``failed``, or ``unfinished`` where the run left no
-            results: it still goes on, or it was killed.
+        status: ``done``, ``interrupted``, ``failed``, ``unfinished`` where the run left no
+            results: it still goes on, or it was killed; ``damaged`` where a job of a sweep left
+            files that cannot be read.
         config: its settings, nested as in config.yaml.
         results: content of results.json; empty for an unfinished run.
         metrics: content of metrics.json; empty unless the run is done.
         epochs: content of epochs.csv, one row an epoch; None where nothing was trained.
         tasks: what the run was asked, by name.
+        problem: what is wrong with a damaged one, and what to do; else empty.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Run:
     metrics: dict[str, Any]
     epochs: pd.DataFrame | None
     tasks: dict[str, Task]
+    problem: str = ""
 
     @property
     def done(self) -> bool:
@@ -76,7 +79,14 @@ class Run:
     @property
     def data(self) -> str:
         """Return the data set's name."""
-        return str(self.results.get("data") or self.settings.get("data.name", "?"))
+        source = str(self.settings.get("data.source._target_", "?")).rpartition(".")[2]
+        return str(self.results.get("data") or source.removesuffix("Source").lower())
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Return the file that an evaluation tested; None of a run that trained its network."""
+        path = self.results.get("checkpoint")
+        return None if path is None else str(path)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -110,9 +120,13 @@ def read_run(folder: Path) -> Run:
     """
     run = _read(folder)
     if run.status == "unfinished":
+        goes_on = (
+            "start the sweep again: finished jobs are passed over, this one goes on"
+            if _in_sweep(folder)
+            else f"go on with the command that started it, run_dir={folder} and ckpt_path=last"
+        )
         raise UserError(
-            f"{folder}: this run has no {_RESULTS}: it has not ended, or was killed; go on with "
-            f"the command that started it, run_dir={folder} and ckpt_path=last"
+            f"{folder}: this run has no {_RESULTS}: it has not ended, or was killed; {goes_on}"
         )
     return run
 
@@ -120,8 +134,9 @@ def read_run(folder: Path) -> Run:
 def find_runs(folder: Path) -> list[Run]:
     """Return the runs of a folder: the one that it is, or those of a sweep, one or two levels down.
 
-    Raises UserError where there is none, where the folder itself is a run that has not ended, or
-    where a file is damaged. In a sweep, jobs that have not ended are returned as ``unfinished``.
+    Raises UserError where there is none, and where the folder itself is a run that has not ended or
+    whose files are damaged. In a sweep, such jobs are returned as ``unfinished`` and ``damaged``;
+    only settings that cannot be read stop it.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name a run's folder, or a sweep's")
@@ -129,7 +144,7 @@ def find_runs(folder: Path) -> list[Run]:
         return [read_run(folder)]
     jobs = [path for level in ("*", "*/*") for path in folder.glob(level) if _holds_run(path)]
     if jobs:
-        return [_read(path) for path in sorted(jobs)]
+        return [_read_job(path) for path in sorted(jobs)]
     raise UserError(
         f"{folder}: no run in here (a run's folder holds {_CONFIG} and {_RESULTS}); name a run's "
         "folder, or a sweep's"
@@ -165,6 +180,19 @@ def _read(folder: Path) -> Run:
         epochs=_epochs(folder / "epochs.csv"),
         tasks=_tasks(folder, config),
     )
+
+
+def _read_job(folder: Path) -> Run:
+    """Read a sweep's job; where its figures are damaged, without them."""
+    try:
+        run = _read(folder)
+        if run.done:
+            _ = run.predictions  # damage shows only once they are read
+    except UserError as error:
+        config = _yaml(folder / _CONFIG)
+        tasks = _tasks(folder, config)
+        return Run(folder, "damaged", config, {}, {}, None, tasks, problem=str(error))
+    return run
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -217,6 +245,14 @@ def _tasks(folder: Path, config: Mapping[str, Any]) -> dict[str, Task]:
         raise UserError(f"{folder / _CONFIG}: the tasks cannot be read ({gist(error)})") from None
 
 
+def _in_sweep(folder: Path) -> bool:
+    return (folder.absolute().parent / "multirun.yaml").is_file()
+
+
 def _again(folder: Path) -> str:
-    checkpoint = folder / "checkpoints" / "best.ckpt"
-    return f"test again with python -m facialnet.evaluate checkpoint={checkpoint}"
+    if not (folder / "checkpoints").is_dir():
+        return "test again with the command that made it"
+    how = "start the command again"
+    if not _in_sweep(folder):  # a run by itself would be given another folder, and start anew
+        how += f" with run_dir={folder} ckpt_path=last"
+    return f"delete {folder / _RESULTS} and {how}: it goes on from its last checkpoint"

@@ -288,3 +288,11 @@ def test_nothing_to_compare_is_an_empty_list():
 )
 def test_holm_by_hand(given, expected):
     assert holm(given) == pytest.approx(expected)
+
+
+def test_classes_in_another_order_are_other_classes():
+    table = answers(AGE, [0, 1, 2], [0, 1, 2])
+    probabilities = [f"age_p_{label}" for label in AGE_GROUPS]
+    rest = [name for name in table.columns if name not in probabilities]
+    with pytest.raises(UserError, match="classes do not match"):
+        compare(table, table[rest + probabilities[::-1]], AGE)

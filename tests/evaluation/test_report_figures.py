@@ -6,11 +6,14 @@ import pytest
 from believable_runs import AGE, CLAIM, GENDER, STAMP, faces, make_folds, make_run
 
 from facialnet.errors import UserError
+from facialnet.evaluation.report.charts import CostPoint, cost_chart
 from facialnet.evaluation.report.content import gather
-from facialnet.evaluation.report.measured import Score, measured, spread_of
-from facialnet.evaluation.report.overview import gap_rows, result_rows, run_rows
+from facialnet.evaluation.report.gap import clean_lines, gap_rows, unpaired
+from facialnet.evaluation.report.measured import Score, Spread, measured, spread_of
+from facialnet.evaluation.report.overview import result_rows, run_rows
 from facialnet.evaluation.report.pairs import costs, paired
 from facialnet.evaluation.report.setups import setups_of
+from facialnet.evaluation.report.text import spread
 from facialnet.evaluation.runs import find_runs
 
 MANIFEST = faces(500, people=60)
@@ -155,7 +158,10 @@ def test_the_gap_is_to_the_least_leaky_protocol(rivals):
     assert rows[1].stamp == STAMP
     assert rows[1].seen == pytest.approx(0.952, abs=0.01)
     gap = right(leaky.setup.done[0]).mean() - right(official.setup.done[0]).mean()
-    assert rows[1].points["gender"] == pytest.approx(100 * gap)
+    assert rows[1].points["gender"].value == pytest.approx(gap)
+    assert rows[1].points["gender"].low < gap < rows[1].points["gender"].high
+    assert [row.name for row in rows] == ["official fold 0", "random images 80/20 seed 0"]
+    assert clean_lines([official, leaky]) == []
     assert [row.reference for row in gap_rows([leaky, official])] == [True, False]
 
 
@@ -187,10 +193,22 @@ def test_folds_of_one_setup_are_no_pairs_but_seeds_are(folds, repeated):
     assert sum(record["comparable"] for record in records) == 2  # one pair of seeds in each fold
 
 
-def test_setups_with_several_seeds_are_compared_by_one_of_them(rivals, repeated):
-    found = paired([measured(repeated), rivals[1]])
+def test_setups_with_several_seeds_are_compared_by_one_of_them(repeated, tmp_path):
+    other = {"settings": {"optimizer.lr": 0.01}, **ONLY_GENDER}
+    folder = make_folds(tmp_path / "f", MANIFEST, folds=(0, 1), **other)
+    runs = [*repeated.runs, *find_runs(folder)]
+    found = paired([measured(setup) for setup in setups_of(runs)])
     assert "seed 0 alone" in found.notes[0]
-    assert "several rows" not in found.records[0].get("reason", "")
+    assert [record["comparable"] for record in found.records] == [True]
+
+
+def test_a_damaged_job_is_marked_and_left_out(tmp_path):
+    folder = make_folds(tmp_path / "f", MANIFEST, folds=(0, 1), **ONLY_GENDER)
+    (folder / "protocol.test_fold-1" / "predictions.parquet").write_bytes(b"PAR1")
+    report = gather(find_runs(folder), sweeps=[folder])
+    assert [row.status for row in report.tables[0].rows][:2] == ["done", "damaged"]
+    assert any("predictions.parquet is damaged" in note for note in report.notes)
+    assert len(report.setups[0].done) == 1
 
 
 def test_costs_are_compared_within_one_protocol(rivals):
@@ -215,3 +233,69 @@ def test_nothing_finished_is_an_error(tmp_path):
     make_run(tmp_path / "b", MANIFEST, status="unfinished", fold=1)
     with pytest.raises(UserError, match=r"no run in here is finished .interrupted, unfinished"):
         gather(find_runs(tmp_path))
+
+
+def test_the_interval_of_an_unpaired_difference_by_hand():
+    found = unpaired(Score(0.9, 0.87, 0.92), Score(0.8, 0.76, 0.83))
+    assert found.value == pytest.approx(0.1)
+    assert found.low == pytest.approx(0.1 - (0.03**2 + 0.03**2) ** 0.5)
+    assert found.high == pytest.approx(0.1 + (0.02**2 + 0.04**2) ** 0.5)
+    assert unpaired(Score(0.9), Score(0.8, 0.7, 0.9)) == Score(pytest.approx(0.1))
+    assert unpaired(Score(None), Score(0.8)) == Score(None)
+
+
+def test_random_images_are_set_against_random_people(tmp_path):
+    people = {"protocol._target_": "facialnet.data.protocol.RandomSubject"}
+    make_run(tmp_path / "a", MANIFEST, fold=None, protocol="holdout", settings=people)
+    make_run(tmp_path / "b", MANIFEST, fold=None, protocol="random_image", skill=2.0)
+    found = [measured(setup) for setup in setups_of(find_runs(tmp_path))]
+    lines = clean_lines(found)
+    gap = right(found[1].setup.done[0]).mean() - right(found[0].setup.done[0]).mean()
+    assert len(lines) == 2
+    assert f"gender {100 * gap:+.1f} points (" in lines[0]
+
+
+def test_uncalibrated_is_like_with_like(tmp_path):
+    folder = make_folds(tmp_path / "f", MANIFEST, folds=(0, 1), **ONLY_GENDER)
+    runs = find_runs(folder)
+    runs[0].results["calibration"]["gender"]["temperature"] = 2.0
+    del runs[1].results["calibration"]["gender"]
+    found = measured(setups_of(runs)[0])
+    first, second = (run.predictions[["gender_p_male", "gender_p_female"]] for run in runs)
+    undone = first.to_numpy(float) ** 2
+    undone /= undone.sum(1, keepdims=True)
+    every = np.concatenate([undone, second.to_numpy(float)])
+    truth = np.concatenate([(run.predictions["gender_true"] == "female") for run in runs])
+    expected = -np.log(every[np.arange(len(every)), truth.astype(int)]).mean()
+    uncalibrated = found.metrics["tasks"]["gender"]["calibration"]["uncalibrated"]
+    assert uncalibrated["nll"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_tasks_that_nobody_shares_are_no_pairs(tmp_path):
+    make_run(tmp_path / "a", MANIFEST, tasks={"gender": GENDER})
+    make_run(tmp_path / "b", MANIFEST, tasks={"age": AGE})
+    found = [measured(setup) for setup in setups_of(find_runs(tmp_path))]
+    assert paired(found) is None
+    with pytest.raises(UserError, match="--paired: nothing to compare: no task"):
+        paired(found, required=True)
+
+
+def test_a_part_of_the_test_images_is_named(tmp_path):
+    folder = make_run(tmp_path / "r", MANIFEST, results={"images_tested": 23}, **ONLY_GENDER)
+    report = gather(find_runs(folder))
+    asked = report.results[0].images_asked
+    assert asked == len(find_runs(folder)[0].predictions)
+    assert any(f"Only 23 of {asked} test images" in each for each in report.details[0].limits)
+
+
+def test_a_mean_that_lacks_a_fold_says_over_how_many_it_is():
+    assert spread(Spread(0.9, 0.01, 3, "folds", 1), 5) == "90.0 ± 1.0 % (n = 3)"
+    assert spread(Spread(0.9, 0.01, 5, "folds", 1), 5) == "90.0 ± 1.0 %"
+
+
+def test_a_long_name_does_not_upset_a_chart(recwarn):
+    point = CostPoint("a very long name " * 8, 1e6, 0.9, True)
+    chart = cost_chart([point, CostPoint("b", 2e6, 0.8, False)], title="t", unit="u")
+    assert point.name not in chart
+    assert "a very long name" in chart
+    assert not recwarn.list

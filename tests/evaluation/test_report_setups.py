@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from believable_runs import GENDER, faces, make_folds, make_run
 
-from facialnet.evaluation.report.setups import setups_of
+from facialnet.evaluation.report.setups import distinct, setups_of
 from facialnet.evaluation.runs import find_runs
 from facialnet.labels import Task
 
@@ -130,25 +130,25 @@ def test_protocols_tasks_and_networks_are_named_without_what_follows_from_them(t
     [
         ({"settings": {"data.label_policy": "exact"}}, "another label policy"),
         (
-            {"results": {"data": "utkface"}, "settings": {"data.name": "utkface"}},
+            {
+                "results": {"data": "utkface"},
+                "settings": {
+                    "data.source._target_": "facialnet.data.sources.utkface.UTKFaceSource"
+                },
+            },
             "another data set",
         ),
         (
             {"tasks": {"gender": Task("gender", "gender", ("female", "male"))}},
             "another class list",
         ),
-        ({"results": {"images": {"train": 1, "val": 1, "test": 1}}}, "other pictures"),
+        ({"results": {"store": "another"}}, "other pictures"),
     ],
 )
 def test_other_questions_are_kept_apart(tmp_path, about, reason):
     make(tmp_path, "a", tasks={"gender": GENDER})
     make(tmp_path, "b", fold=1, **({"tasks": {"gender": GENDER}, "results": {}} | about))
-    if "images" in about.get("results", {}):  # the same settings, but the files changed in between
-        runs = find_runs(tmp_path)
-        runs[1].results["store"] = "another"
-    else:
-        runs = find_runs(tmp_path)
-    first, second = setups_of(runs)
+    first, second = setups_of(find_runs(tmp_path))
     assert first.apart == ()
     assert len(second.apart) == 1
     assert reason in second.apart[0]
@@ -174,3 +174,79 @@ def test_one_leaky_run_stamps_the_setup(folds):
     (setup,) = setups_of([folds[0], dataclasses.replace(folds[1], results=results)])
     assert setup.stamp == "LEAKY: 1 of 80 test images"
     assert isinstance(setup.pooled, pd.DataFrame)
+
+
+def test_an_evaluation_of_another_data_set_has_no_training_images(tmp_path):
+    unknown = {"images": {"train": None, "val": None, "test": 80}, "leaks": None, "leaky": None}
+    make(tmp_path, "a", results=unknown | {"data": "lfw", "store": "b", "checkpoint": "x.ckpt"})
+    make(tmp_path, "b")
+    first, second = setups_of(find_runs(tmp_path))
+    assert first.apart == ()
+    assert second.apart == ("another data set",)
+
+
+def test_another_preparation_of_the_same_pictures_is_comparable(tmp_path):
+    make(tmp_path, "a", settings={"preprocess.size": 75})
+    make(tmp_path, "b", settings={"preprocess.size": 64}, results={"store": "another"})
+    first, second = setups_of(find_runs(tmp_path))
+    assert (first.label, second.label) == ("size=75", "size=64")
+    assert second.apart == ()
+
+
+def test_labels_are_unique_where_folders_are_named_alike(tmp_path):
+    for parent in ("x", "y"):
+        make(tmp_path / parent, "run", results={"checkpoint": f"{parent}.ckpt"})
+    make(tmp_path / "p" / "x", "run", results={"checkpoint": "z.ckpt"})
+    runs = find_runs(tmp_path)
+    assert [setup.label for setup in setups_of(runs)] == [
+        "adience_aug (x/run)",
+        "adience_aug (y/run)",
+    ]
+    runs += find_runs(tmp_path / "p")
+    assert [setup.label for setup in setups_of(runs)] == [f"adience_aug ({n})" for n in (1, 2, 3)]
+
+
+def test_one_network_on_several_folds_is_no_cross_validation(tmp_path):
+    trained = make(tmp_path, "trained", fold=2)
+    best = str(trained / "checkpoints" / "best.ckpt")
+    for fold in (0, 1):
+        make(tmp_path, f"fold{fold}", fold=fold, results={"checkpoint": best})
+    make(tmp_path, "other", fold=3, results={"checkpoint": str(tmp_path / "other.ckpt")})
+    setups = setups_of(find_runs(tmp_path))
+    assert [len(setup.runs) for setup in setups] == [1, 1, 2]
+    assert [run.fold for run in setups[2].runs] == [2, 3]
+
+
+def test_an_unfinished_job_is_no_other_data_set_and_its_label_is_short(tmp_path):
+    make(tmp_path, "a")
+    other = {
+        "data.source._target_": "facialnet.data.sources.utkface.UTKFaceSource",
+        "data.source.only": "part1",
+        "data.label_policy": "exact",
+    }
+    make(tmp_path, "b", settings=other, status="unfinished")
+    first, second = setups_of(find_runs(tmp_path))
+    assert (first.label, second.label) == ("adience", "utkface")
+    assert second.apart == ()
+
+
+def test_a_repeated_run_is_left_out_with_a_note(tmp_path):
+    make(tmp_path, "a", status="unfinished")
+    make(tmp_path, "b")
+    make(tmp_path, "c")
+    make(tmp_path, "d", results={"store": "another"})
+    kept, notes = distinct(find_runs(tmp_path))
+    assert [run.folder.name for run in kept] == ["b", "d"]
+    assert len(notes) == 2
+    assert all(note.endswith(f"of {tmp_path / 'b'}") for note in notes)
+
+
+def test_callbacks_and_views_are_named_in_words(tmp_path):
+    stop = {"callbacks.early_stopping": {"_target_": "x.EarlyStop", "patience": 20, "mode": "max"}}
+    make(tmp_path, "a", settings=stop | {"views._target_": "x.Single"})
+    make(tmp_path, "b", settings={"callbacks.early_stopping": None, "views._target_": "x.TenCrop"})
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path))]
+    assert {frozenset(label.split(", ")) for label in labels} == {
+        frozenset({"with early stopping", "views: single"}),
+        frozenset({"without early stopping", "views: ten crop"}),
+    }

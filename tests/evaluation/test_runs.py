@@ -24,7 +24,9 @@ def sweep(tmp_path_factory):
 @pytest.fixture
 def run_folder(sweep, tmp_path):
     """A copy to break."""
-    return shutil.copytree(sweep / "fold1", tmp_path / "run")
+    folder = shutil.copytree(sweep / "fold1", tmp_path / "run")
+    (folder / "checkpoints").mkdir()
+    return folder
 
 
 def test_a_run_is_read_with_all_that_it_left(sweep):
@@ -78,7 +80,11 @@ def test_a_run_without_results_says_how_to_go_on(sweep):
         ("results.json", "[1]", "results.json is damaged .it holds no object"),
         ("metrics.json", "", "metrics.json is damaged"),
         ("metrics.json", "{}", "metrics.json is damaged .it holds no tasks"),
-        ("metrics.json", None, "metrics.json is missing; test again with .*evaluate checkpoint="),
+        (
+            "metrics.json",
+            None,
+            r"metrics.json is missing; delete .*results\.json and start .* again with run_dir=",
+        ),
         ("config.yaml", "a: [", "config.yaml is damaged"),
         ("config.yaml", "[]", "config.yaml is damaged"),
         ("config.yaml", None, "config.yaml is missing"),
@@ -102,7 +108,9 @@ def test_damaged_predictions_are_named_when_they_are_needed(run_folder, content)
     path = run_folder / "predictions.parquet"
     path.unlink() if content is None else path.write_bytes(content)
     run = read_run(run_folder)
-    with pytest.raises(UserError, match=r"predictions\.parquet is (missing|damaged).*test again"):
+    with pytest.raises(
+        UserError, match=r"predictions\.parquet is (missing|damaged).*delete .*results\.json"
+    ):
         _ = run.predictions
 
 
@@ -115,3 +123,23 @@ def test_an_interrupted_run_needs_no_figures(run_folder):
 
 def test_settings_are_flattened_and_empty_groups_kept():
     assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.parquet", "results.json"])
+def test_a_damaged_job_does_not_stop_a_sweep(run_folder, name):
+    shutil.copytree(run_folder, run_folder.parent / "whole")
+    (run_folder.parent / "multirun.yaml").write_text("")
+    (run_folder / name).write_bytes(b"PAR1 and nothing more")
+    damaged, whole = find_runs(run_folder.parent)
+    assert (damaged.status, whole.status) == ("damaged", "done")
+    assert f"{name} is damaged" in damaged.problem
+    assert "start the command again" in damaged.problem
+    assert "run_dir" not in damaged.problem
+    assert whole.problem == ""
+
+
+def test_an_unfinished_job_is_gone_on_with_by_its_sweep(run_folder):
+    (run_folder.parent / "multirun.yaml").write_text("")
+    (run_folder / "results.json").unlink()
+    with pytest.raises(UserError, match=r"no results\.json.*start the sweep again"):
+        find_runs(run_folder)

@@ -23,6 +23,7 @@ _VARIABLES = {
     **{colour: f"--series-{n}" for n, colour in enumerate(_SERIES, 1)},
 }
 _SIZE = (3.6, 2.5)  # inches; two to four stand side by side
+_LONGEST = 28  # characters of a name in a chart; longer ones leave it no room
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
@@ -135,7 +136,9 @@ def cost_chart(points: Sequence[CostPoint], *, title: str, unit: str) -> str:
         edge = _SERIES[0] if point.front else _MUTED
         axes.scatter(point.cost, point.accuracy, s=42, facecolor=face, edgecolor=edge, zorder=3)
         axes.annotate(
-            point.name,
+            point.name
+            if len(point.name) <= _LONGEST
+            else f"{point.name[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}",
             (point.cost, point.accuracy),
             xytext=(6, 5),
             textcoords="offset points",

@@ -2,24 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from facialnet.errors import UserError
 from facialnet.evaluation.report.detail import Detail, detail_of
 from facialnet.evaluation.report.facts import leak_line
+from facialnet.evaluation.report.gap import GapRow, clean_lines, gap_rows
+from facialnet.evaluation.report.jobs import missing_jobs
 from facialnet.evaluation.report.measured import Measured, Score, Spread, measured
 from facialnet.evaluation.report.overview import (
-    GapRow,
     ResultRow,
     RunRow,
-    gap_rows,
     result_rows,
     run_rows,
     score_columns,
     spreads,
 )
 from facialnet.evaluation.report.pairs import Costs, Pairs, costs, paired
-from facialnet.evaluation.report.setups import Setup, setups_of
+from facialnet.evaluation.report.setups import Setup, distinct, setups_of
 from facialnet.evaluation.runs import Run
 
 Said = TypeVar("Said", str, tuple[bool, str])
@@ -38,6 +39,11 @@ class RunTable:
     how: str
     note: str
 
+    @property
+    def most(self) -> int:
+        """Return over how many folds or seeds the means are, where no score is missing."""
+        return max((each.count for each in self.spreads.values() if each), default=0)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -50,6 +56,7 @@ class Report:
     results: list[ResultRow]
     tables: list[RunTable]
     gap: list[GapRow]
+    clean: list[str]
     pairs: Pairs | None
     costs: Costs | None
     details: list[Detail]
@@ -64,18 +71,26 @@ class Report:
         return self.runs == 1
 
 
-def gather(runs: Sequence[Run], *, require_pairs: bool = False) -> Report:
+def gather(
+    runs: Sequence[Run], *, sweeps: Iterable[Path] = (), require_pairs: bool = False
+) -> Report:
     """Gather a report on runs.
+
+    ``sweeps`` are the folders of sweeps asked for as a whole, whose missing jobs are named.
 
     Raises UserError where no run is finished, where a file is damaged, and, with
     ``require_pairs``, where two setups cannot be compared image by image.
     """
+    problems = [run.problem for run in runs if run.problem]
+    if not any(run.done for run in runs) and problems:
+        raise UserError(f"no run in here is finished and whole: {problems[0]}")
     if not any(run.done for run in runs):
         states = ", ".join(sorted({run.status for run in runs}))
         raise UserError(
             f"no run in here is finished ({states}): start the same command again, finished jobs "
             "are passed over"
         )
+    runs, repeats = distinct(runs)
     setups = setups_of(runs)
     found = [entry for setup in setups if (entry := measured(setup)) is not None]
     by_setup = {id(entry.setup): entry for entry in found}
@@ -91,10 +106,11 @@ def gather(runs: Sequence[Run], *, require_pairs: bool = False) -> Report:
             if len(setup.runs) > len(setup.done) or len(setup.runs) > 1
         ],
         gap=gap_rows(found),
+        clean=clean_lines(found),
         pairs=paired(found, required=require_pairs),
         costs=costs(found),
         details=[detail_of(entry) for entry in found],
-        notes=_notes(setups),
+        notes=[*missing_jobs(runs, sweeps), *_notes(setups), *repeats, *problems],
         stamps=_stamps(setups),
         leaks=_leaks(setups),
         people=_people(found),

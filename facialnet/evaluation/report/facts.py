@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facialnet.evaluation.report.measured import Measured
+from facialnet.evaluation.report.setups import images_asked
 from facialnet.evaluation.runs import Run
 
 _KINDS = {  # of what a split may share, as in the leak guard
@@ -60,6 +61,11 @@ def limits_of(found: Measured) -> list[str]:
         limits.append(
             f"{run.data} does not say who is who: the intervals take {' and '.join(sorted(units))} "
             "as independent and may be too narrow, and a person may be in training and test."
+        )
+    if asked := images_asked(found.setup.done):
+        tested = sum(each.results["images_tested"] for each in found.setup.done)
+        limits.append(
+            f"Only {tested:,} of {asked:,} test images were tested (trainer.limit_test_batches)."
         )
     if found.setup.unfinished_folds:
         folds = ", ".join(str(fold) for fold in found.setup.unfinished_folds)

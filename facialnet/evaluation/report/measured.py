@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facialnet.evaluation.answers import answers_of
+from facialnet.evaluation.calibration import tempered
 from facialnet.evaluation.measure import measure
 from facialnet.evaluation.report.setups import Setup
 from facialnet.evaluation.runs import Run
+from facialnet.evaluation.scores import scores
+from facialnet.labels import Task
 
 HEADLINES = ("accuracy", "one_off")
 _RESAMPLES = 1000
@@ -92,7 +96,7 @@ def measured(setup: Setup) -> Measured | None:
         table = first.predictions.assign(run=0)
         return Measured(setup, first.metrics, how, False, len(table), table)
     metrics = measure(pooled, setup.tasks, {}, resamples=_RESAMPLES)
-    _add_calibration(metrics, setup.done)
+    _add_calibration(metrics, setup, pooled)
     images = len(pooled.drop_duplicates(["source", "path"]))
     return Measured(setup, metrics, _how_pooled(setup), True, images, pooled)
 
@@ -134,17 +138,22 @@ def spread_of(setup: Setup, task: str, name: str, weighting: str = "scores") -> 
     )
 
 
-def _add_calibration(metrics: dict[str, Any], runs: Sequence[Run]) -> None:
-    """Put the means over the runs where pooled answers cannot say: each run has its own fit."""
+def _add_calibration(metrics: dict[str, Any], setup: Setup, pooled: pd.DataFrame) -> None:
+    """Put what pooled answers cannot say: means over the runs, each of which has its own fit.
+
+    The uncalibrated scores are those of the same images with each run's temperature undone.
+    """
+    runs = setup.done
     for name, task in metrics["tasks"].items():
         own = [run.metrics["tasks"].get(name, {}).get("calibration") or {} for run in runs]
         calibration = task["calibration"]
         temperatures = [each["temperature"] for each in own if each.get("temperature")]
         calibration["temperature"] = float(np.mean(temperatures)) if temperatures else None
-        for score in ("nll", "ece"):
-            values = [(each.get("uncalibrated") or {}).get(score) for each in own]
-            known = [value for value in values if value is not None]
-            calibration["uncalibrated"][score] = float(np.mean(known)) if known else None
+        if task["images"]:
+            raw = scores(
+                answers_of(_uncalibrated(pooled, setup.tasks[name], runs), setup.tasks[name])
+            )
+            calibration["uncalibrated"] = {score: float(raw[score]) for score in ("nll", "ece")}
         sets = [each.get("conformal") or {} for each in own]
         levels = set.intersection(*(set(each) for each in sets)) if sets else set()
         calibration["conformal"] = {
@@ -159,3 +168,15 @@ def _add_calibration(metrics: dict[str, Any], runs: Sequence[Run]) -> None:
             }
             for level in sorted(levels)
         }
+
+
+def _uncalibrated(pooled: pd.DataFrame, task: Task, runs: Sequence[Run]) -> pd.DataFrame:
+    """Return pooled answers to a task with each run's temperature undone."""
+    columns = [f"{task.name}_p_{label}" for label in task.classes]
+    probabilities = pooled[columns].to_numpy(np.float64, copy=True)
+    for number, run in enumerate(runs):
+        fit = (run.results.get("calibration") or {}).get(task.name) or {}
+        if temperature := fit.get("temperature"):
+            of_run = (pooled["run"] == number).to_numpy()
+            probabilities[of_run] = tempered(probabilities[of_run], 1 / temperature)
+    return pooled.assign(**dict(zip(columns, probabilities.T, strict=True)))

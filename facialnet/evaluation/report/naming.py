@@ -14,12 +14,19 @@ _ASIDE = re.compile(
 )
 _KEPT = re.compile(r"callbacks\.(ema|early_stopping)\..*")  # these do change the result
 _HEADS = {  # settings that say it all, and the group whose other settings follow from them
-    "data.name": "data",
+    "data.source._target_": "data",
     "protocol._target_": "protocol",
     "model.backbone._target_": "model",
     "optimizer._target_": "optimizer",
     "scheduler._target_": "scheduler",
     "loss._target_": "loss",
+    "views._target_": "views",
+    "callbacks.early_stopping._target_": "callbacks.early_stopping",
+    "callbacks.ema._target_": "callbacks.ema",
+}
+_CALLBACKS = {
+    "callbacks.early_stopping._target_": "early stopping",
+    "callbacks.ema._target_": "weight averaging",
 }
 _MOST = 4  # differences that a label names
 
@@ -41,7 +48,12 @@ def varied_settings(runs: Sequence[Run]) -> list[str]:
     covered = [f"{_HEADS[key]}." for key in varied if key in _HEADS]
     if len({tuple(run.tasks) for run in runs}) > 1:
         covered.append("tasks.")
-    return [k for k in varied if k in _HEADS or not k.startswith(tuple(covered))]
+    kept = [k for k in varied if k in _HEADS or not k.startswith(tuple(covered))]
+    alike = {  # one setting may be handed on to several parts
+        (k if k in _HEADS else k.rpartition(".")[2], *(each.get(k) for each in identities)): k
+        for k in reversed(kept)
+    }
+    return [k for k in kept if k in alike.values()]
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
@@ -54,14 +66,25 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         asked = identity(run)
         parts = [_tasks(run)] if several_tasks else []
-        parts += [_part(key, asked.get(key, "-")) for key in keys[:_MOST]]
+        parts += [_part(run, key, asked.get(key, "-")) for key in keys[:_MOST]]
         more = len(keys) - _MOST
         parts += [f"{more} more setting{'s' * (more > 1)}"] if more > 0 else []
         labels.append(", ".join(parts) or run.name)
-    twice = {label for label in labels if labels.count(label) > 1}
+    folders = [run.folder.absolute() for run in runs]
+    for names in (
+        [folder.name for folder in folders],
+        [f"{folder.parent.name}/{folder.name}" for folder in folders],
+    ):
+        if len(set(told := told_apart(labels, names))) == len(labels):
+            return told
+    return told_apart(labels, [str(number) for number in range(1, len(labels) + 1)])
+
+
+def told_apart(labels: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Add to each label that stands there several times its name in brackets."""
     return [
-        f"{label} ({run.folder.name})" if label in twice else label
-        for label, run in zip(labels, runs, strict=True)
+        f"{label} ({name})" if labels.count(label) > 1 else label
+        for label, name in zip(labels, names, strict=True)
     ]
 
 
@@ -74,11 +97,15 @@ def _tasks(run: Run) -> str:
     return " and ".join(run.tasks) if len(run.tasks) > 1 else f"{next(iter(run.tasks))} alone"
 
 
-def _part(key: str, value: str) -> str:
+def _part(run: Run, key: str, value: str) -> str:
     if key == "protocol._target_":
         return _words(value)
-    if key == "data.name":
-        return value
+    if key == "data.source._target_":
+        return run.data
+    if key in _CALLBACKS:
+        return f"{'without' if value == '-' else 'with'} {_CALLBACKS[key]}"
+    if key == "views._target_":
+        return f"views: {_words(value)}"
     if key.endswith("_target_"):
         return value.rpartition(".")[2]
     return f"{key.rpartition('.')[2]}={'none' if value == 'None' else value}"

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from facialnet.evaluation.report.measured import Measured, Score, Spread, spread_of
-from facialnet.evaluation.report.naming import identity, protocol_name
-from facialnet.evaluation.report.setups import Setup
+from facialnet.evaluation.report.setups import Setup, images_asked
 
 
 @dataclass(frozen=True)
 class ResultRow:
     """One setup's result in one task, beside what the paper claims."""
 
+    of: Setup
     setup: str
     task: str
     images: int
+    images_asked: int | None
     people: int
     clustered_on: str
     accuracy: Score
@@ -40,21 +41,9 @@ class RunRow:
     folder: str
     status: str
     images: int | None
+    images_asked: int | None
     scores: dict[str, Score]
     stamp: str | None
-
-
-@dataclass(frozen=True)
-class GapRow:
-    """One protocol, and how far its accuracies lie above those of the least leaky one."""
-
-    label: str
-    protocol: str
-    stamp: str | None
-    seen: float | None
-    accuracy: dict[str, Score]
-    points: dict[str, float | None]
-    reference: bool
 
 
 def result_rows(setups: Sequence[Measured]) -> list[ResultRow]:
@@ -71,9 +60,11 @@ def result_rows(setups: Sequence[Measured]) -> list[ResultRow]:
             known = [value for value in majorities if value is not None]
             rows.append(
                 ResultRow(
+                    of=setup,
                     setup=setup.label,
                     task=name,
                     images=entry["images"],
+                    images_asked=images_asked(setup.done),
                     people=entry["people"],
                     clustered_on=entry["clustered_on"],
                     accuracy=found.score(name, "accuracy"),
@@ -113,6 +104,7 @@ def run_rows(setup: Setup) -> list[RunRow]:
                 folder=run.folder.name,
                 status=run.status,
                 images=run.metrics.get("images"),
+                images_asked=images_asked([run]) if run.done else None,
                 scores={
                     f"{task}/{score}": Score.of(
                         run.metrics.get("tasks", {}).get(task, {}).get("scores", {}).get(score)
@@ -125,7 +117,8 @@ def run_rows(setup: Setup) -> list[RunRow]:
         for run in setup.runs
     ]
     rows += [
-        (fold, RunRow(f"fold {fold}", "", "missing", None, {}, None)) for fold in setup.missing
+        (fold, RunRow(f"fold {fold}", "", "missing", None, None, {}, None))
+        for fold in setup.missing
     ]
     return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
 
@@ -133,67 +126,3 @@ def run_rows(setup: Setup) -> list[RunRow]:
 def spreads(setup: Setup) -> dict[str, Spread | None]:
     """Return mean and deviation of each score that the table of runs shows."""
     return {f"{task}/{name}": spread_of(setup, task, name) for task, name in score_columns(setup)}
-
-
-def gap_rows(setups: Sequence[Measured]) -> list[GapRow]:
-    """Compare protocols with the least leaky one; empty unless there are several.
-
-    Only setups that differ from the first in nothing but the protocol take part. The difference
-    is unpaired: each protocol tests its own images.
-    """
-    comparable = [
-        found
-        for found in setups
-        if not found.setup.apart and _beside_protocol(found) == _beside_protocol(setups[0])
-    ]
-    if len({protocol_name(found.setup.runs[0]) for found in comparable}) < 2:
-        return []
-    reference = min(comparable, key=_leakiness)
-    rows = []
-    for found in sorted(comparable, key=_leakiness):
-        both = [name for name in reference.setup.tasks if name in found.setup.tasks]
-        accuracy = {name: found.score(name, "accuracy") for name in both}
-        rows.append(
-            GapRow(
-                label=found.setup.label,
-                protocol=found.setup.protocol,
-                stamp=found.setup.stamp,
-                seen=_seen(found.setup),
-                accuracy=accuracy,
-                points={
-                    name: _points(accuracy[name], reference.score(name, "accuracy"))
-                    for name in both
-                },
-                reference=found is reference,
-            )
-        )
-    return rows
-
-
-def _beside_protocol(found: Measured) -> dict[str, str]:
-    asked = identity(found.setup.runs[0])
-    return {key: value for key, value in asked.items() if not key.startswith("protocol.")}
-
-
-def _points(score: Score, reference: Score) -> float | None:
-    if score.value is None or reference.value is None:
-        return None
-    return 100 * (score.value - reference.value)
-
-
-def _leakiness(found: Measured) -> tuple[bool, bool, float]:
-    """Order setups: without a stamp first, then those that know what they share, then by share."""
-    seen = _seen(found.setup)
-    return (found.setup.stamp is not None, seen is None, seen or 0.0)
-
-
-def _seen(setup: Setup) -> float | None:
-    """Return the share of test images that share something with training; None if not known."""
-    shares = []
-    for run in setup.done:
-        leaks = run.results.get("leaks") or {}
-        count = leaks.get("shared", {}).get("test/seen", {}).get("any")
-        size = leaks.get("sizes", {}).get("test")
-        if count is not None and size:
-            shares.append(count / size)
-    return sum(shares) / len(shares) if shares else None

@@ -49,6 +49,7 @@ def templates(*, markup: bool) -> Environment:
         "points": text.points,
         "score_name": lambda name: text.SCORE_NAMES.get(name, name),
         "spread": text.spread,
+        "tested": text.tested,
         "value": text.value_of,
         "with_ends": text.with_ends,
     }

@@ -12,7 +12,7 @@ from facialnet.evaluation.comparison import compare_all
 from facialnet.evaluation.pareto import COSTS, cost_table
 from facialnet.evaluation.report.charts import CostPoint, cost_chart
 from facialnet.evaluation.report.measured import Measured
-from facialnet.evaluation.report.naming import protocol_name
+from facialnet.evaluation.report.naming import protocol_name, told_apart
 from facialnet.labels import Task
 
 COST_NAMES = {
@@ -56,13 +56,14 @@ def paired(setups: Sequence[Measured], *, required: bool = False) -> Pairs | Non
         notes.append(f"only the first {_MOST} of {len(tables)} are compared")
         tables = dict(list(tables.items())[:_MOST])
     records = compare_all(tables, _tasks(setups))
+    if not records and required:
+        raise UserError("--paired: nothing to compare: no task was asked in two of the setups")
     apart = [record for record in records if not record["comparable"]]
     if required and apart:
         first = apart[0]
         raise UserError(f"--paired: {first['first']} and {first['second']}: {first['reason']}")
-    protocols = {protocol_name(found.setup.runs[0]) for found in setups}
-    if len(apart) == len(records) and len(protocols) == len(setups):
-        return None  # folds of one setup, or protocols: each tests its own images, as it should
+    if len(apart) == len(records):
+        return None  # as folds or protocols, each of which tests its own images
     return Pairs(records, notes)
 
 
@@ -71,7 +72,9 @@ def _tables(setups: Sequence[Measured]) -> tuple[dict[str, pd.DataFrame], list[s
     notes: list[str] = []
     if len(setups) == 1:
         setup = setups[0].setup
-        return {setup.title_of(run): run.predictions for run in setup.done}, notes
+        titles = [setup.title_of(run) for run in setup.done]
+        names = told_apart(titles, [run.folder.name for run in setup.done])
+        return dict(zip(names, (run.predictions for run in setup.done), strict=True)), notes
     tables = {}
     for found in setups:
         table = found.table

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -115,22 +116,51 @@ class Setup:
         parts = [f"fold {run.fold}"] if run.fold is not None else []
         if run.seed is not None and (len(self.seeds) > 1 or not parts):
             parts.append(f"seed {run.seed}")
+        if len({each.settings.get("protocol.seed") for each in self.runs}) > 1:
+            parts.append(f"split seed {run.settings.get('protocol.seed')}")
         return ", ".join(parts) or run.folder.name
+
+
+def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """Leave out runs that repeat another's settings, split, seed and prepared data.
+
+    A finished one is kept, else the first. Evaluations repeat each other only where they tested
+    the same checkpoint. The second value says what was left out.
+    """
+    kept: dict[tuple[Any, ...], list[Run]] = {}
+    notes = []
+    for run in sorted(runs, key=lambda run: not run.done):
+        asked = (repr(sorted(identity(run).items())), *_repeat(run), run.checkpoint)
+        same = [
+            other
+            for other in kept.setdefault(asked, [])
+            if not run.done or run.results.get("store") == other.results.get("store")
+        ]
+        if same:
+            notes.append(
+                f"{run.folder} is left out: it repeats settings, split and seed of {same[0].folder}"
+            )
+        else:
+            kept[asked].append(run)
+    ids = {id(run) for several in kept.values() for run in several}
+    return [run for run in runs if id(run) in ids], notes
 
 
 def setups_of(runs: Sequence[Run]) -> list[Setup]:
     """Sort runs into setups, in the order in which they first appear.
 
-    Two runs of the same settings, fold and seed repeat nothing; each is a setup of its own.
+    Two runs of the same settings, fold and seed repeat nothing; each is a setup of its own. So are
+    tests of one network on several folds: their mean is no cross-validation.
     """
     groups: dict[tuple[str, str, int], list[Run]] = {}
     stores: dict[str, str] = {}
-    for run in sorted(runs, key=lambda run: not run.done):  # a finished one knows its store
+    # a finished one knows its store, and evaluations must not take the place of a sweep's own folds
+    for run in sorted(runs, key=lambda run: (not run.done, run.checkpoint is not None)):
         asked = repr(sorted(identity(run).items()))
         store = str(run.results.get("store")) if run.done else stores.get(asked, "")
         stores.setdefault(asked, store)
         turn = 0
-        while any(_repeat(run) == _repeat(r) for r in groups.get((asked, store, turn), [])):
+        while any(_no_mean(run, other) for other in groups.get((asked, store, turn), [])):
             turn += 1
         groups.setdefault((asked, store, turn), []).append(run)
     order = {id(run): number for number, run in enumerate(runs)}
@@ -146,8 +176,31 @@ def setups_of(runs: Sequence[Run]) -> list[Setup]:
     ]
 
 
+def images_asked(runs: Sequence[Run]) -> int | None:
+    """Return how many images the runs' test parts hold, None where all of them were tested."""
+    sizes = [(run.results.get("images") or {}).get("test") for run in runs]
+    tested = [run.results.get("images_tested") for run in runs]
+    asked = sum(size for size in sizes if size is not None)
+    if None in sizes or None in tested or sum(each or 0 for each in tested) >= asked:
+        return None
+    return int(asked)
+
+
 def _order(run: Run) -> tuple[int, int, str]:
     return (-1 if run.fold is None else run.fold, run.seed or 0, run.folder.name)
+
+
+def _no_mean(run: Run, other: Run) -> bool:
+    """Return whether two runs of the same settings may not stand in one mean."""
+    return _repeat(run) == _repeat(other) or _network(run) == _network(other)
+
+
+def _network(run: Run) -> Path:
+    """Return what tells networks apart: the folder of the run that trained it, or its file."""
+    if run.checkpoint is None:
+        return run.folder.resolve()
+    file = Path(run.checkpoint).resolve()
+    return file.parent.parent if file.parent.name == "checkpoints" else file
 
 
 def _repeat(run: Run) -> tuple[Any, ...]:
@@ -169,16 +222,22 @@ def _apart(first: Run, other: Run) -> tuple[str, ...]:
     both = first.tasks.keys() & other.tasks.keys()
     if any(first.tasks[name].classes != other.tasks[name].classes for name in both):
         reasons.append("another class list")
+    if not (first.done and other.done):
+        return tuple(reasons)  # an unfinished one has not said what it tests
     if first.data != other.data:
         reasons.append("another data set")
     elif first.settings.get("data.label_policy") != other.settings.get("data.label_policy"):
         reasons.append("another label policy")
-    elif _images(first) != _images(other):
+    elif _other_pictures(first, other):
         reasons.append("other pictures in the data set")
     return tuple(reasons)
 
 
-def _images(run: Run) -> int | None:
-    """Return how many images the split has in all, None where that is not known."""
-    sizes = run.results.get("images")
-    return sum(sizes.values()) if isinstance(sizes, dict) else None
+def _other_pictures(first: Run, other: Run) -> bool:
+    """Return whether the prepared data differ though they were prepared in the same way."""
+    stores = first.results.get("store"), other.results.get("store")
+    ways = [
+        {key: value for key, value in run.settings.items() if key.startswith("preprocess.")}
+        for run in (first, other)
+    ]
+    return None not in stores and stores[0] != stores[1] and ways[0] == ways[1]

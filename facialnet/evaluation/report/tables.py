@@ -13,8 +13,8 @@ from facialnet.evaluation.report.text import (
     difference,
     p_value,
     percent,
-    points,
     spread,
+    tested,
     with_ends,
 )
 
@@ -37,9 +37,10 @@ def markdown(report: Report) -> str:
         parts += [title, _runs(table), *([f"{table.note}."] if table.note else [])]
     if report.gap:
         parts += ["## What the split does", _gap(report)]
+        parts += [f"{line[:1].upper()}{line[1:]}." for line in report.clean]
         parts.append(
-            "Differences are unpaired: each protocol tests its own images, and a single fold has "
-            "people and ages of its own."
+            "Differences are unpaired: each protocol tests its own images, and an official fold "
+            "has people and ages of its own."
         )
     if report.pairs:
         parts += ["## On the same images", _pairs(report.pairs), *report.pairs.notes]
@@ -62,7 +63,7 @@ def _results(report: Report) -> str:
             percent(row.majority),
             percent(row.claim),
             row.claim_protocol,
-            f"{row.images:,}",
+            tested(row.images, row.images_asked),
             f"{row.people:,}" if row.clustered_on == "people" else "not known",
             row.protocol,
             row.stamp or "",
@@ -79,7 +80,7 @@ def _runs(table: RunTable) -> str:
         [
             row.title,
             row.status,
-            DASH if row.images is None else f"{row.images:,}",
+            tested(row.images, row.images_asked),
             *(with_ends(row.scores.get(key, Score(None))) for key in keys),
             row.stamp or "",
         ]
@@ -87,8 +88,10 @@ def _runs(table: RunTable) -> str:
     ]
     if table.spreads:
         shown = [table.spreads[key] for key in keys]
-        count = next((count_of(each, table.setup) for each in shown if each), "")
-        cells = [spread(each) for each in shown]
+        count = next(
+            (count_of(each, table.setup) for each in shown if each and each.count == table.most), ""
+        )
+        cells = [spread(each, table.most) for each in shown]
         rows.append([f"mean ± sd over {count}", "", "", *cells, ""])
     if table.pooled:
         cells = [with_ends(table.pooled[key]) for key in keys]
@@ -98,18 +101,18 @@ def _runs(table: RunTable) -> str:
 
 def _gap(report: Report) -> str:
     tasks = list(report.gap[0].accuracy)
-    head = ["protocol", "test images seen in training"]
-    head += [text for name in tasks for text in (f"{name} accuracy", "points")]
+    head = ["protocol", "test images that share something with training"]
+    head += [text for name in tasks for text in (f"{name} accuracy", "points (95 %)")]
     rows = [
         [
-            row.label,
+            row.name,
             percent(row.seen),
             *(
                 text
                 for name in tasks
                 for text in (
                     with_ends(row.accuracy[name]),
-                    "reference" if row.reference else points(row.points[name]),
+                    "reference" if row.reference else difference(row.points[name]),
                 )
             ),
             row.stamp or "",

@@ -57,21 +57,32 @@ def with_ends(score: Score, name: str = "accuracy") -> str:
     return f"{value_of(score, name)} ({interval})" if interval else value_of(score, name)
 
 
-def difference(score: Score) -> str:
+def difference(score: Score, unit: str = "") -> str:
     """Write a difference of shares in percentage points: ``+3.2 (+1.1 to +5.3)``."""
-    value = points(None if score.value is None else 100 * score.value)
+    value = points(None if score.value is None else 100 * score.value) + unit
     if score.low is None or score.high is None:
         return value
     return f"{value} ({points(100 * score.low)} to {points(100 * score.high)})"
 
 
-def spread(found: Spread | None) -> str:
-    """Write mean and standard deviation: ``87.2 ± 1.4 %``."""
+def spread(found: Spread | None, runs: int = 0) -> str:
+    """Write mean and standard deviation: ``87.2 ± 1.4 %``.
+
+    Of fewer than the ``runs`` folds or seeds that there are it says how many: ``(n = 3)``.
+    """
     if found is None:
         return DASH
+    count = f" (n = {found.count})" if found.count < runs else ""
     if found.sd is None:
-        return percent(found.mean)
-    return f"{100 * found.mean:.1f} ± {100 * found.sd:.1f} %"
+        return percent(found.mean) + count
+    return f"{100 * found.mean:.1f} ± {100 * found.sd:.1f} %{count}"
+
+
+def tested(images: int | None, of: int | None) -> str:
+    """Write a number of images, ``23 of 34`` where not the whole test part was tested."""
+    if images is None:
+        return DASH
+    return f"{images:,}" if of is None else f"{images:,} of {of:,}"
 
 
 def count_of(found: Spread, setup: Setup) -> str:
