@@ -104,7 +104,8 @@ def measure(folder: Path, precision: str, augment: str) -> tuple[float, float, f
     """Return both speeds (medians) and the median of their ratios."""
     cfg = compose(folder, precision, augment)
     prepared, preprocessing = build.prepared_data(cfg)
-    data, _ = build.datamodule(cfg, prepared, preprocessing)
+    store = build.store_of(prepared)
+    data = build.datamodule(cfg, store, build.split(cfg.protocol, store.manifest), preprocessing)
     loader = data.train_dataloader()
     batches = [batch for _, batch in zip(range(STEPS), loader, strict=False)]
     bare = BareLoop(cfg, prepared, batches)

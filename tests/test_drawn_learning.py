@@ -38,7 +38,9 @@ def test_facialnet_learns_what_a_linear_classifier_does_not(tmp_path):
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         places = [f"data.root={tmp_path}/data/drawn", f"paths.prepared={tmp_path}/data/prepared"]
         cfg = hydra.compose("train", ["+experiment=demo", *places])
-    data, _ = build.datamodule(cfg, *build.prepared_data(cfg))
+    prepared, preprocessing = build.prepared_data(cfg)
+    store = build.store_of(prepared)
+    data = build.datamodule(cfg, store, build.split(cfg.protocol, store.manifest), preprocessing)
     linear = {task: linear_accuracy(data, task) for task in ("gender", "age")}
     facialnet = {task: metrics[f"test/{task}/accuracy"] for task in linear}
     print("linear", linear, "facialnet", facialnet)

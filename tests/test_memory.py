@@ -20,7 +20,8 @@ with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
     cfg = hydra.compose("train", ["+experiment=utkface_aug", f"data.root={root}",
         f"paths.prepared={prepared}", "trainer=cpu"])
 prepared, preprocessing = build.prepared_data(cfg)
-data, _ = build.datamodule(cfg, prepared, preprocessing)
+store = build.store_of(prepared)
+data = build.datamodule(cfg, store, build.split(cfg.protocol, store.manifest), preprocessing)
 network = build.build_network(build.card(cfg, prepared)["model"], build.tasks(cfg))
 images = 0
 for number, batch in enumerate(data.train_dataloader()):
@@ -33,15 +34,12 @@ print(json.dumps({"images": images, "peak_mib": peak, "key": prepared.store.key}
 
 
 def faces(root, count):
-    """Write a picture under many names, each with other bytes behind its end."""
+    """Write pictures that all differ: copies would be one group, which no split parts."""
     root.mkdir()
-    picture = root / "picture.png"
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(picture, format="JPEG")
-    content = picture.read_bytes()
-    picture.unlink()
+    generator = np.random.default_rng(0)
     for n in range(count):
-        (root / f"{n % 90}_{n % 2}_{n % 5}_{n}.jpg").write_bytes(content + n.to_bytes(4))
+        noise = generator.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(root / f"{n % 90}_{n % 2}_{n % 5}_{n}.jpg")
 
 
 @pytest.mark.slow
@@ -62,4 +60,5 @@ def test_peak_memory_of_5000_and_50000_images(tmp_path):
     assert peaks[50_000]["images"] == pytest.approx(35_000, rel=0.02)
     store_mib = 45_000 * 87 * 87 / 2**20
     growth = peaks[50_000]["peak_mib"] - peaks[5_000]["peak_mib"]
-    assert growth < 0.2 * store_mib, peaks  # the manifest and the files' names do grow
+    # names, labels and hashes do grow: less than 2 kB a picture, while its pixels have 7.5
+    assert growth < 0.3 * store_mib, peaks

@@ -8,9 +8,11 @@ brighter or darker, mirrored, turned grey or cut by 1.5 % on every side are foun
 """
 
 import hashlib
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import cv2
 import imagehash
@@ -40,14 +42,17 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def lookalikes(contents: Sequence[str], batches: Iterable[Pixels]) -> "pd.Series[str]":
+def lookalikes(
+    contents: Sequence[str], batches: Iterable[Pixels], scratch: Path | None = None
+) -> "pd.Series[str]":
     """Name the group of near-duplicates that each picture belongs to.
 
-    Takes about 3 kB a picture, and time that grows with the square of their number.
+    Takes about 3 kB of disk a picture, and time that grows with the square of their number.
 
     Args:
         contents: content_hash of each picture's file; equal ones are in one group.
         batches: the pictures in the same order, uint8 [n, H, W, 1 or 3] each.
+        scratch: folder for a temporary file; None: the system's.
 
     Returns:
         The smallest content hash of the group, so that a name stays the same whatever else is in
@@ -56,17 +61,13 @@ def lookalikes(contents: Sequence[str], batches: Iterable[Pixels]) -> "pd.Series
     names = pd.Series(list(contents), dtype="str")
     if names.empty:
         return names
-    codes, _ = pd.factorize(names)
+    groups = np.asarray(pd.factorize(names)[0], np.int64)
     firsts = np.flatnonzero(~names.duplicated())  # of identical files one is looked at
-    looks = _Looks.of(batches, len(names))
-    start, end = [firsts[codes]], [np.arange(len(names))]
-    for i, j in _copies(looks, firsts[looks.detailed[firsts]]):
-        start.append(i)
-        end.append(j)
-    edges = np.concatenate(start), np.concatenate(end)
-    graph = coo_array((np.ones(len(edges[0])), edges), shape=(len(names), len(names)))
-    groups = names.groupby(connected_components(graph, directed=False)[1])
-    return groups.transform("min").where(groups.transform("size") > 1)
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        looks = _Looks.of(batches, len(names), file)
+        groups = _joined_copies(looks, firsts[looks.detailed[firsts]], groups)
+    grouped = names.groupby(groups)
+    return grouped.transform("min").where(grouped.transform("size") > 1)
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,26 @@ class _Looks:
     Attributes:
         hashes: perceptual hash, uint64 [N].
         mirrored: that of the mirrored picture, uint64 [N].
-        detail: fine detail of the reduced picture at each cut, int8 [cuts, N, side * side].
-        norms: Euclidean norm of the detail, float32 [cuts, N].
+        norms: Euclidean norm of the detail at each cut, float32 [cuts, N].
         detailed: whether there is any detail, bool [N].
+        file: fine detail of the reduced picture, int8 [N, cuts, side * side]; on disk, since memory
+            must not grow with the data set.
     """
 
     hashes: NDArray[np.uint64]
     mirrored: NDArray[np.uint64]
-    detail: NDArray[np.int8]
     norms: NDArray[np.float32]
     detailed: NDArray[np.bool_]
+    file: IO[bytes]
 
     @classmethod
-    def of(cls, batches: Iterable[Pixels], count: int) -> "_Looks":
+    def of(cls, batches: Iterable[Pixels], count: int, file: IO[bytes]) -> "_Looks":
         looks = cls(
             np.zeros(count, np.uint64),
             np.zeros(count, np.uint64),
-            np.zeros((len(_CUTS), count, _SIDE * _SIDE), np.int8),
             np.ones((len(_CUTS), count), np.float32),
             np.zeros(count, np.bool_),
+            file,
         )
         row = 0
         for batch in batches:
@@ -110,9 +112,9 @@ class _Looks:
         for cut, share in enumerate(_CUTS):
             detail = _detail(grey, round(grey.shape[0] * share))
             self.detailed[row] &= detail.std() >= _LEAST_DETAIL
-            # Whole numbers take a quarter of the memory; rounding moves a correlation by 0.0001.
+            # Whole numbers take a quarter of the space; rounding moves a correlation by 0.0001.
             scaled = np.rint(detail * (127 / max(float(np.abs(detail).max()), 1e-6)))
-            self.detail[cut, row] = scaled.astype(np.int8).reshape(-1)
+            self.file.write(scaled.astype(np.int8).tobytes())
             self.norms[cut, row] = max(float(np.linalg.norm(scaled)), 1e-6)
 
     def alike(self, i: Rows, j: Rows, *, mirrored: bool) -> NDArray[np.bool_]:
@@ -126,19 +128,43 @@ class _Looks:
                 best[promising] = np.maximum(best[promising], now)
         return best > _ALIKE
 
+    def _detail(self, rows: Rows, cut: int) -> NDArray[np.float32]:
+        """Read the detail of some rows: float32 [n, side * side]."""
+        needed, places = np.unique(rows, return_inverse=True)
+        found = np.empty((len(needed), _SIDE * _SIDE), np.int8)
+        for place, row in enumerate(needed.tolist()):
+            self.file.seek((row * len(_CUTS) + cut) * _SIDE * _SIDE)
+            self.file.readinto(memoryview(found[place]))  # type: ignore[attr-defined]
+        return found[places].astype(np.float32)
+
     def _correlation(
         self, i: Rows, cut_i: int, j: Rows, cut_j: int, mirrored: bool
     ) -> NDArray[np.float32]:
-        a = self.detail[cut_i, i].astype(np.float32)
-        b = self.detail[cut_j, j].astype(np.float32)
+        a, b = self._detail(i, cut_i), self._detail(j, cut_j)
         if mirrored:
             b = b.reshape(-1, _SIDE, _SIDE)[:, :, ::-1].reshape(b.shape)
         products = np.einsum("ij,ij->i", a, b)
         return np.asarray(products / (self.norms[cut_i, i] * self.norms[cut_j, j]), np.float32)
 
 
-def _copies(looks: _Looks, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Yield pairs of near-duplicates among the rows, plain and mirrored."""
+def _joined_copies(looks: _Looks, rows: Rows, groups: Rows) -> Rows:
+    """Join the groups, int64 [N], of near-duplicates among some rows."""
+    for i, j, mirrored in _candidates(looks, rows):
+        left_i, left_j = i, j
+        while len(left_i):
+            some_i, some_j = left_i[:_BATCH], left_j[:_BATCH]
+            left_i, left_j = left_i[_BATCH:], left_j[_BATCH:]
+            same = looks.alike(some_i, some_j, mirrored=mirrored)
+            if same.any():
+                groups = _joined(groups, some_i[same], some_j[same])
+                # one large group of copies has a pair for any two of them: most need no look
+                apart = groups[left_i] != groups[left_j]
+                left_i, left_j = left_i[apart], left_j[apart]
+    return groups
+
+
+def _candidates(looks: _Looks, rows: Rows) -> Iterator[tuple[Rows, Rows, bool]]:
+    """Yield pairs of rows with hashes that are close, and whether one of them is mirrored."""
     hashes = looks.hashes[rows]
     for mirrored, others in ((False, hashes), (True, looks.mirrored[rows])):
         for top in range(0, len(rows), _TILE):
@@ -146,11 +172,13 @@ def _copies(looks: _Looks, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
                 tile = hashes[top : top + _TILE, None] ^ others[left : left + _TILE]
                 i, j = np.nonzero(np.bitwise_count(tile) <= _BITS)
                 once = i + top < j + left
-                i, j = rows[i[once] + top], rows[j[once] + left]
-                for at in range(0, len(i), _BATCH):
-                    some_i, some_j = i[at : at + _BATCH], j[at : at + _BATCH]
-                    same = looks.alike(some_i, some_j, mirrored=mirrored)
-                    yield some_i[same], some_j[same]
+                yield rows[i[once] + top], rows[j[once] + left], mirrored
+
+
+def _joined(groups: Rows, i: Rows, j: Rows) -> Rows:
+    size = int(groups.max()) + 1
+    graph = coo_array((np.ones(len(i)), (groups[i], groups[j])), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1][groups], np.int64)
 
 
 def _grey(picture: Pixels) -> Pixels:

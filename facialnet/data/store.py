@@ -154,7 +154,7 @@ def write_store(
         manifest["content"] = pd.Series(list(contents.values()), dtype="str")
         announce(f"looking for near-duplicates among {len(kept):,} pictures")
         pixels = _batches(partial / _PIXELS, preprocessing.stored_shape)
-        manifest["lookalike"] = lookalikes(list(contents.values()), pixels)
+        manifest["lookalike"] = lookalikes(list(contents.values()), pixels, partial)
         write_manifest(manifest, partial / _MANIFEST)
         about = {
             "key": key,
