@@ -1,6 +1,5 @@
 """Look for wrong labels and repeated pictures: `python -m facialnet.audit data=utkface`."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from facialnet.evaluation.audit.label_quality import (
 from facialnet.evaluation.audit.quick_classifier import out_of_fold, picture_features
 from facialnet.labels import Task
 from facialnet.prepare import prepare_data
-from facialnet.training.run_folder import read_results
+from facialnet.training.run_folder import read_results, write_json
 
 _SUMMARY, _EXCLUDE = "audit.json", "exclude.csv"
 
@@ -48,9 +47,7 @@ def main(cfg: DictConfig) -> dict[str, Any]:
     if (folder / _SUMMARY).exists():
         raise UserError(f"{folder} holds an audit; choose another run_dir")
     prepared, _ = prepare_data(cfg)
-    store = prepared.store
-    if store is None:
-        raise UserError("data.audit_only=true writes no pictures to look at; leave it out")
+    store = build.store_of(prepared)
     tasks = build.tasks(cfg)
     judgements, origin = _judgements(store, tasks, cfg.audit.predictions)
     manifest = store.manifest
@@ -71,7 +68,7 @@ def main(cfg: DictConfig) -> dict[str, Any]:
     suspects_sheet(judgements, store.pixels).save(folder / "contact_sheet.png")
     if len(copies):
         copies_sheet(copies, store.pixels).save(folder / "duplicates.png")
-    (folder / _SUMMARY).write_text(json.dumps(summary, indent=2))
+    write_json(summary, folder / _SUMMARY)
     _print(summary, folder)
     return summary
 

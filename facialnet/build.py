@@ -102,7 +102,7 @@ def tasks(cfg: DictConfig) -> dict[str, Task]:
 def store_of(prepared: Prepared) -> Store:
     """Return the store; raises UserError where only an audit was asked for."""
     if prepared.store is None:
-        raise UserError("data.audit_only=true writes no store to train on; leave it out")
+        raise UserError("data.audit_only=true writes no store to work on; leave it out")
     return prepared.store
 
 

@@ -64,7 +64,6 @@ def write_outputs(
         name: tempered(values, calibration[name]["temperature"]) if name in calibration else values
         for name, values in raw.items()
     }
-    folder.mkdir(parents=True, exist_ok=True)
     table = predictions_table(data.manifest, rows, probabilities, module.tasks)
     write_predictions(table, folder / "predictions.parquet")
     about = {name: results[name] for name in ("data", "protocol", "stamp")}

@@ -149,16 +149,12 @@ def write_store(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         partial.mkdir()
         contents, broken, digest = _write_pixels(partial, rows, root, preprocessing, progress)
-        kept = list(contents)
-        manifest = rows.iloc[kept].reset_index(drop=True)
-        manifest["content"] = pd.Series(list(contents.values()), dtype="str")
-        announce(f"looking for near-duplicates among {len(kept):,} pictures")
-        pixels = _batches(partial / _PIXELS, preprocessing.stored_shape)
-        manifest["lookalike"] = lookalikes(list(contents.values()), pixels, partial)
+        announce(f"looking for near-duplicates among {len(contents):,} pictures")
+        manifest = _with_fingerprints(rows, contents, partial, preprocessing.stored_shape)
         write_manifest(manifest, partial / _MANIFEST)
         about = {
             "key": key,
-            "shape": [len(kept), *preprocessing.stored_shape],
+            "shape": [len(manifest), *preprocessing.stored_shape],
             "preprocessing": spec,
             "pixels": digest,
             "manifest": manifest_hash(manifest),
@@ -179,6 +175,17 @@ def write_store(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return broken
+
+
+def _with_fingerprints(
+    rows: pd.DataFrame, contents: dict[int, str], partial: Path, shape: tuple[int, int, int]
+) -> pd.DataFrame:
+    """Return the kept rows with the hash of each file and the group of its look-alikes."""
+    manifest = rows.iloc[list(contents)].reset_index(drop=True)
+    manifest["content"] = pd.Series(list(contents.values()), dtype="str")
+    pixels = _batches(partial / _PIXELS, shape)
+    manifest["lookalike"] = lookalikes(list(contents.values()), pixels, partial)
+    return manifest
 
 
 def check_pictures(

@@ -51,8 +51,3 @@ class MultiTaskNetwork(nn.Module):
         pixels = images.to(dtype=self.scale.dtype, memory_format=torch.channels_last)
         features = self.backbone(torch.addcmul(self.shift, pixels, self.scale))
         return {task: head(features) for task, head in self.heads.items()}
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Return how many trainable numbers a module has."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import time
 
 import numpy as np
 import pandas as pd
@@ -186,6 +187,18 @@ def test_a_store_holds_the_fingerprints_of_its_pictures(drawn_faces, tmp_path):
 
 
 # --- real faces ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_twenty_thousand_pictures_are_compared_in_less_than_a_minute(utkface_root, capsys):
+    pixels = read(sorted(utkface_root.glob("*.jpg")))
+    many = np.concatenate([pixels, pixels[:, ::-1], pixels.transpose(0, 2, 1, 3)])[:20_000]
+    start = time.perf_counter()
+    found(many)
+    seconds = time.perf_counter() - start
+    with capsys.disabled():
+        print(f"\n{len(many):,} pictures in {seconds:.1f} s")
+    assert seconds < 60
 
 
 @pytest.mark.slow

@@ -1,19 +1,19 @@
 """Identical files of a data set whose rows know no photo, and labels on which they disagree."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from facialnet.data.fingerprints import content_hash
 
-def content_hash(picture: Path, root: Path) -> str:
-    """Return a hash of a file's bytes; a file that cannot be read equals no other."""
+
+def photo_of(picture: Path, root: Path) -> str:
+    """Return a name for the content of a file; a file that cannot be read equals no other."""
     try:
-        content = picture.read_bytes()
+        return content_hash(picture)
     except OSError:  # the check of the pictures reports it
-        content = f"unreadable {picture.relative_to(root).as_posix()}".encode()
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+        return f"unreadable {picture.relative_to(root).as_posix()}"
 
 
 def drop_conflicts(table: pd.DataFrame, columns: Iterable[str]) -> list[str]:

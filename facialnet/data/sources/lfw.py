@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from facialnet.data.manifest import Reading, as_manifest
-from facialnet.data.sources.copies import content_hash, drop_conflicts
+from facialnet.data.sources.copies import drop_conflicts, photo_of
 from facialnet.data.sources.missing_data import missing_data
 from facialnet.errors import UserError
 from facialnet.labels import GENDERS
@@ -59,7 +59,7 @@ class LFWSource:
                     "path": picture.relative_to(root).as_posix(),
                     "source": self.name,
                     "subject": picture.parent.name,
-                    "photo": content_hash(picture, root),
+                    "photo": photo_of(picture, root),
                     "gender": genders.get(picture.parent.name),
                 }
                 for picture in pictures

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from facialnet.data.manifest import Reading, as_manifest
-from facialnet.data.sources.copies import content_hash, drop_conflicts
+from facialnet.data.sources.copies import drop_conflicts, photo_of
 from facialnet.data.sources.missing_data import missing_data
 from facialnet.labels import RACES, age_group_of_years, check_policy
 
@@ -49,7 +49,7 @@ class UTKFaceSource:
                 {
                     "path": picture.relative_to(root).as_posix(),
                     "source": self.name,
-                    "photo": content_hash(picture, root),
+                    "photo": photo_of(picture, root),
                     **(label or {}),
                 }
                 for picture, label in zip(pictures, labels, strict=True)

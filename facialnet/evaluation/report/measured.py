@@ -15,7 +15,6 @@ from facialnet.evaluation.runs import Run
 from facialnet.evaluation.scores import scores
 from facialnet.labels import Task
 
-HEADLINES = ("accuracy", "one_off")
 _RESAMPLES = 1000
 
 
