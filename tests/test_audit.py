@@ -148,9 +148,7 @@ def test_an_audit_is_not_run_over(arguments, cli, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_quick_classifier_finds_planted_errors_among_real_faces(
-    cli, utkface_root, tmp_path, capsys
-):
+def test_the_quick_classifier_finds_planted_errors_among_real_faces(cli, utkface_root, tmp_path):
     """3 % of the genders are changed; two thirds of the first hundred suspects are of these."""
     words = ["data=utkface", f"data.root={utkface_root}", f"paths.prepared={tmp_path}/prepared"]
     assert cli("prepare", *words).code == 0
@@ -166,6 +164,5 @@ def test_the_quick_classifier_finds_planted_errors_among_real_faces(
     found = judge(GENDER, given, answers, {})
     assert found.accuracy > 0.78
     precision = wrong[found.suspects["row"].head(100)].mean()
-    with capsys.disabled():
-        print(f"\nplanted among the first 100 suspects: {precision:.2f}")
+    print(f"planted among the first 100 suspects: {precision:.2f}")
     assert precision > 0.55

@@ -4,7 +4,6 @@ import time
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parameters_to_vector
 
 from facialnet.models.backbones.facialnet import FacialNet
 from facialnet.models.cost import measure_cost
@@ -75,7 +74,6 @@ def test_three_channels_cost_two_more_first_layers():
 def test_frozen_parameters_count():
     network = small_network()
     network.backbone.requires_grad_(False)
-    assert parameters_to_vector(network.parameters()).numel() == 5 * 2 + 2
     assert measure_cost(network, (3, 2, 2))["parameters"] == 12 * 5 + 5 + 5 * 2 + 2
     assert measure_cost(network, (3, 2, 2))["multiply_adds"] == 12 * 5 + 5 * 2
 

@@ -1,7 +1,6 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parameters_to_vector
 
 from facialnet.errors import UserError
 from facialnet.models.backbones.facialnet import FacialNet
@@ -59,7 +58,7 @@ def hand_counted(channels, *, batch_norm):
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_parameters_are_those_of_the_table(channels, batch_norm):
     network = FacialNet(channels=channels, batch_norm=batch_norm)
-    assert parameters_to_vector(network.parameters()).numel() == hand_counted(
+    assert sum(p.numel() for p in network.parameters()) == hand_counted(
         channels, batch_norm=batch_norm
     )
     assert network(torch.zeros(2, channels, 75, 75)).shape == (2, 2048)
