@@ -15,6 +15,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from lightning.pytorch.callbacks import LearningRateMonitor
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import nn
 
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.preparation import Prepared, prepare
@@ -34,6 +35,10 @@ from facialnet.training.views import Views
 _PACKAGES = ("facialnet.", "torch.optim.", "albumentations.", "lightning.pytorch.")
 
 
+# Groups that a run's weights depend on, beside its data and its network.
+_RECIPE = ("optimizer", "scheduler", "loss", "ordinal", "weighting", "augment")
+
+
 def instantiate(config: Any, **arguments: Any) -> Any:
     """Build what ``_target_`` names, after checking that every target is an allowed one.
 
@@ -51,15 +56,22 @@ def instantiate(config: Any, **arguments: Any) -> Any:
         raise UserError(f"{config.get('_target_')}: {gist(cause)}") from error
 
 
+def target_of(config: Any) -> Any:
+    """Return what ``_target_`` names; raises UserError where it is foreign or not there."""
+    target = str(config["_target_"])
+    try:
+        found = hydra.utils.get_object(target)
+    except Exception:  # whatever an import may raise
+        raise UserError(f"_target_={target}: there is no such object") from None
+    if not f"{getattr(found, '__module__', '')}.".startswith(_PACKAGES):
+        raise UserError(f"_target_={target} is not allowed; only {', '.join(_PACKAGES)}*")
+    return found
+
+
 def _check_targets(config: Any) -> None:
     if isinstance(config, DictConfig | dict):
-        if target := config.get("_target_"):
-            try:
-                found = hydra.utils.get_object(str(target))
-            except Exception:  # whatever an import may raise
-                raise UserError(f"_target_={target}: there is no such object") from None
-            if not f"{getattr(found, '__module__', '')}.".startswith(_PACKAGES):
-                raise UserError(f"_target_={target} is not allowed; only {', '.join(_PACKAGES)}*")
+        if config.get("_target_"):
+            target_of(config)
         for value in config.values():
             _check_targets(value)
     elif isinstance(config, ListConfig | list):
@@ -131,6 +143,7 @@ def datamodule(
         num_workers=_num_workers(cfg),
         seed=cfg.seed,
         test_margin=test_views(cfg).margin,
+        source_weights=plain(cfg.data.source_weights),
     )
     targets = data.datasets["test"].targets
     if all((codes == IGNORE).all() for codes in targets.values()):
@@ -151,7 +164,7 @@ def test_views(cfg: DictConfig) -> Views:
 
 def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
     """Return the plain data that make a checkpoint usable by itself; see training.checkpoint."""
-    heads = {name: plain(task.head) for name, task in cfg.tasks.items()}
+    heads = {name: _head(cfg, task) for name, task in cfg.tasks.items()}
     fields = ("column", "classes", "ordinal", "weight")
     return {
         "format": FORMAT,
@@ -174,7 +187,10 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
             "batch_size": cfg.data.batch_size,
             "accumulate_grad_batches": cfg.trainer.accumulate_grad_batches,
             "ema": plain(cfg.callbacks.get("ema")),
-            **{group: plain(cfg[group]) for group in ("optimizer", "scheduler", "loss", "augment")},
+            "init_from": cfg.init_from,
+            "backbone_lr": cfg.backbone_lr,
+            "source_weights": plain(cfg.data.source_weights),
+            **{group: plain(cfg[group]) for group in _RECIPE},
         },
         "choices": _choices("data", "protocol"),
         "calibration": {},
@@ -182,6 +198,14 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
         # Unresolved, so that a changed data.root still reaches all that refers to it.
         "config": OmegaConf.to_container(cfg, resolve=False),
     }
+
+
+def _head(cfg: DictConfig, task: DictConfig) -> dict[str, Any]:
+    """Return a task's head: the model's, where it brings one, with what the loss asks of it."""
+    head: dict[str, Any] = plain(cfg.model.head) if cfg.model.get("head") else plain(task.head)
+    if task.ordinal and cfg.ordinal:
+        head["coding"] = target_of(cfg.ordinal).coding
+    return head
 
 
 def _choices(*groups: str) -> dict[str, str]:
@@ -199,15 +223,6 @@ def module(
     network = build_network(facts["model"], chosen)
     if cfg.compile:
         network.compile()
-    losses = {}
-    for name, task in chosen.items():
-        weights = cfg.loss.get("class_weights")
-        if weights == "balanced":
-            weights = balanced_weights(data.class_counts(task))
-        elif weights is not None:
-            raise UserError(f"loss.class_weights={weights}: allowed values are null, balanced")
-        given = {} if weights is None else {"class_weights": weights}
-        losses[name] = instantiate(cfg.loss, classes=len(task.classes), **given)
     batches = data.steps_per_epoch(trainer.world_size)
     limit = trainer.limit_train_batches
     if limit is not None:
@@ -216,15 +231,34 @@ def module(
     return FaceModule(
         network,
         tasks=chosen,
-        losses=losses,
+        losses=_losses(cfg, data, chosen),
+        weighting=instantiate(
+            cfg.weighting, weights={name: task.weight for name, task in chosen.items()}
+        ),
         optimizer=partial(_call, plain(cfg.optimizer)),
         scheduler=partial(_call, plain(cfg.scheduler)),
         weight_decay=cfg.optimizer.weight_decay,
+        backbone_lr=cfg.backbone_lr,
         total_steps=_total_steps(trainer, steps),
         seed=cfg.seed,
         views=test_views(cfg),
         card=dict(facts),
     )
+
+
+def _losses(
+    cfg: DictConfig, data: FaceDataModule, chosen: Mapping[str, Task]
+) -> dict[str, nn.Module]:
+    losses = {}
+    for name, task in chosen.items():
+        spec = cfg.ordinal if task.ordinal and cfg.ordinal else cfg.loss
+        weights = cfg.loss.get("class_weights")
+        if weights == "balanced":
+            weights = balanced_weights(data.class_counts(task))
+        elif weights is not None:
+            raise UserError(f"loss.class_weights={weights}: allowed values are null, balanced")
+        losses[name] = instantiate(spec, classes=len(task.classes), class_weights=weights)
+    return losses
 
 
 def trainer(cfg: DictConfig) -> L.Trainer:

@@ -1,11 +1,12 @@
 """The LightningDataModule: loaders of the three splits of one store."""
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from facialnet.data.dataset import FaceDataset
@@ -30,6 +31,7 @@ class FaceDataModule(L.LightningDataModule):
         num_workers: processes that load beside each training process; 0 loads in it.
         seed: seed of the run: order and augmentation follow from it.
         test_margin: keep the stored margin on pictures that are tested or predicted.
+        source_weights: what the loss of a data set's training rows counts, by its name.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class FaceDataModule(L.LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         test_margin: bool = False,
+        source_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -52,6 +55,7 @@ class FaceDataModule(L.LightningDataModule):
             raise UserError(f"data.num_workers={num_workers} must be at least 0")
         if seed < 0:
             raise UserError(f"seed={seed} must be at least 0")
+        _check_weights(source_weights or {}, store.manifest["source"])
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
@@ -67,6 +71,7 @@ class FaceDataModule(L.LightningDataModule):
                 preprocessing,
                 augmentation=augmentation if name == "train" else None,
                 seed=seed,
+                source_weights=source_weights if name == "train" else None,
             )
             for name, rows in parts.items()
         }
@@ -147,6 +152,18 @@ class FaceDataModule(L.LightningDataModule):
 def _check_filled(name: str, rows: NDArray[np.int64]) -> None:
     if len(rows) == 0:
         raise UserError(f"the {name} split is empty: the protocol leaves no picture for it")
+
+
+def _check_weights(weights: Mapping[str, float], sources: "pd.Series[str]") -> None:
+    known = sorted(sources.dropna().unique())
+    for name, weight in weights.items():
+        if name not in known:
+            raise UserError(
+                f"data.source_weights.{name}: no picture is of this data set; there is "
+                f"{', '.join(known)}"
+            )
+        if not 0 <= weight < float("inf"):
+            raise UserError(f"data.source_weights.{name}={weight} must be at least 0")
 
 
 def _as_is(batch: Any) -> Any:

@@ -1,8 +1,8 @@
 """Batches of one split: pixels, targets and where they come from."""
 
 import copy
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -23,12 +23,14 @@ class Batch(TypedDict):
     """What the network gets.
 
     images: uint8 [N, C, H, W], channels last in memory. targets: task name to int64 [N], a class
-    or IGNORE. rows: int64 [N], positions in the manifest.
+    or IGNORE. rows: int64 [N], positions in the manifest. weights: float32 [N], what a row's loss
+    counts; not there where all count the same.
     """
 
     images: Tensor
     targets: dict[str, Tensor]
     rows: Tensor
+    weights: NotRequired[Tensor]
 
 
 class FaceDataset(Dataset[Batch]):
@@ -41,6 +43,8 @@ class FaceDataset(Dataset[Batch]):
         preprocessing: cuts the stored margin off.
         augmentation: None for validation and test.
         seed: seed of the run, for the augmentation.
+        source_weights: what the loss of a data set's rows counts, by its name; 1 where it is not
+            named.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class FaceDataset(Dataset[Batch]):
         *,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        source_weights: Mapping[str, float] | None = None,
     ) -> None:
         self.store = store
         self.rows = rows
@@ -61,6 +66,7 @@ class FaceDataset(Dataset[Batch]):
         self.keep_margin = False
         chosen = store.manifest.iloc[rows]
         self.targets = {task.name: encode(chosen, task) for task in tasks}
+        self.weights = _weights(chosen["source"], source_weights) if source_weights else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,13 +92,20 @@ class FaceDataset(Dataset[Batch]):
         if not self.keep_margin:
             pixels = self.preprocessing.network_view(pixels)
         pixels = np.ascontiguousarray(pixels)
-        return {
+        batch: Batch = {
             "images": torch.from_numpy(pixels).permute(0, 3, 1, 2),
             "targets": {
                 name: torch.from_numpy(targets[positions]) for name, targets in self.targets.items()
             },
             "rows": torch.from_numpy(rows),
         }
+        if self.weights is not None:
+            batch["weights"] = torch.from_numpy(self.weights[positions])
+        return batch
+
+
+def _weights(sources: "pd.Series[str]", weights: Mapping[str, float]) -> NDArray[np.float32]:
+    return sources.map(dict(weights)).fillna(1.0).to_numpy(np.float32)
 
 
 def encode(manifest: pd.DataFrame, task: Task) -> NDArray[np.int64]:

@@ -8,33 +8,47 @@ from torch import nn
 
 from facialnet.errors import UserError
 from facialnet.labels import Task
+from facialnet.models.heads import Head
 from facialnet.models.multitask import MultiTaskNetwork
 
 # A checkpoint names classes, so it may name only these packages' classes: it must not run code.
 _PACKAGES = ("facialnet.models.",)
 
 
-def build_network(spec: Mapping[str, Any], tasks: Mapping[str, Task]) -> MultiTaskNetwork:
-    """Build a network with fresh weights.
+def build_network(
+    spec: Mapping[str, Any], tasks: Mapping[str, Task], *, starting_weights: bool = True
+) -> MultiTaskNetwork:
+    """Build a network with its starting weights: drawn, or pre-trained where the backbone says so.
 
     Args:
         spec: ``backbone`` and ``heads`` (task name to head), each with ``_target_`` and the
             constructor's arguments, and ``mean`` and ``std`` of the pixels.
         tasks: gives each head its number of classes.
+        starting_weights: False where weights are loaded afterwards anyway: pre-trained ones are
+            then not looked for.
 
     Raises:
         UserError: a target is not a network of this package, or an argument is wrong.
     """
-    backbone = _construct(spec["backbone"], "model.backbone")
-    heads = {
-        name: _construct(
-            spec["heads"][name],
-            f"tasks.{name}.head",
-            features=backbone.features,
-            classes=len(task.classes),
-        )
-        for name, task in tasks.items()
-    }
+    of_backbone = dict(spec["backbone"])
+    if not starting_weights and "pretrained" in of_backbone:
+        of_backbone |= {"pretrained": False, "weights": None}
+    backbone = _construct(of_backbone, "model.backbone")
+    heads: dict[str, Head] = {}
+    for name, task in tasks.items():
+        where, of_head = f"tasks.{name}.head", dict(spec["heads"][name])
+        given = {"features": backbone.features, "classes": len(task.classes)}
+        if (other := of_head.get("given")) is not None:
+            if other not in heads:
+                raise UserError(
+                    f"{where}.given={other}: there must be a task of this name before {name}; "
+                    f"there is {', '.join(heads) or 'none'}"
+                )
+            given["given_classes"] = len(tasks[other].classes)
+        head = _construct(of_head, where, **given)
+        if not isinstance(head, Head):
+            raise UserError(f"{where}._target_={of_head['_target_']} is not a head")
+        heads[name] = head
     return MultiTaskNetwork(backbone, heads, mean=spec["mean"], std=spec["std"])
 
 

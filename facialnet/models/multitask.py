@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from facialnet.models.heads import Head
+
 
 class MultiTaskNetwork(nn.Module):
-    """Turn pixels into the logits of every task, normalisation included.
+    """Turn pixels into the outputs of every task, normalisation included.
 
-    Training, prediction and export all go through this class, so they share its normalisation
+    What outputs mean is up to each head's coding; ``log_probabilities`` reads them. Training,
+    prediction and export all go through this class, so they share its normalisation
     ``(images / 255 - mean) / std``. Mean and standard deviation are not part of the state dict:
     whoever stores the weights stores them as configuration.
 
     Args:
         backbone: images, float [N, C, H, W], to features, float [N, F].
-        heads: task name to a module that turns features into that task's logits.
+        heads: task name to its head. One that takes another task's answer comes after it.
         mean: of the pixels on a scale from 0 to 1, one for each channel or one for all.
         std: as ``mean``; above 0.
     """
@@ -26,7 +29,7 @@ class MultiTaskNetwork(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        heads: Mapping[str, nn.Module],
+        heads: Mapping[str, Head],
         *,
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
@@ -43,11 +46,29 @@ class MultiTaskNetwork(nn.Module):
         self.register_buffer("shift", -means / stds, persistent=False)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the logits, float [N, classes], of each task.
+        """Return the outputs, float [N, outputs], of each task.
 
         Args:
             images: uint8, or float from 0 to 255, [N, C, H, W], in any memory format.
         """
         pixels = images.to(dtype=self.scale.dtype, memory_format=torch.channels_last)
         features = self.backbone(torch.addcmul(self.shift, pixels, self.scale))
-        return {task: head(features) for task, head in self.heads.items()}
+        outputs: dict[str, Tensor] = {}
+        for task in self.heads:
+            head = self.head(task)
+            if head.given is None:
+                outputs[task] = head(features)
+            else:
+                given = self.head(head.given).log_probabilities(outputs[head.given])
+                outputs[task] = head(features, given)
+        return outputs
+
+    def log_probabilities(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return each class's log-probability, float32 [N, classes], of each task's outputs."""
+        return {task: self.head(task).log_probabilities(value) for task, value in outputs.items()}
+
+    def head(self, task: str) -> Head:
+        """Return the head of a task."""
+        head = self.heads[task]
+        assert isinstance(head, Head)
+        return head

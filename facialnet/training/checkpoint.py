@@ -21,7 +21,7 @@ from facialnet.models.multitask import MultiTaskNetwork
 from facialnet.training.checkpoint_io import AtomicCheckpointIO
 
 CARD = "facialnet"
-FORMAT = 2  # of the card
+FORMAT = 3  # of the card
 _PREFIX = "network."
 
 
@@ -46,7 +46,7 @@ class Checkpoint:
 
     def network(self) -> MultiTaskNetwork:
         """Build the network, load the weights and switch to evaluation."""
-        network = build_network(self.card["model"], self.tasks)
+        network = build_network(self.card["model"], self.tasks, starting_weights=False)
         network.load_state_dict(self.weights)
         return network.eval()
 

@@ -49,7 +49,9 @@ class CrossEntropy(nn.Module):
         weights = None if class_weights is None else torch.tensor(class_weights).float()
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> LossSum:
+    def forward(
+        self, logits: Tensor, targets: Tensor, row_weights: Tensor | None = None
+    ) -> LossSum:
         """Return the sum of weighted losses and the sum of weights, both float32 scalars.
 
         Rows without a label add exactly 0 to both, and get a gradient of exactly 0.
@@ -57,22 +59,28 @@ class CrossEntropy(nn.Module):
         Args:
             logits: float [N, classes].
             targets: int64 [N], a class or IGNORE.
+            row_weights: float32 [N], multiplied with those of the classes; None: all are 1.
         """
-        total = functional.cross_entropy(
+        losses = functional.cross_entropy(
             logits.float(),  # half precision would round a sum over a batch
             targets,
             weight=self.class_weights,
             ignore_index=IGNORE,
-            reduction="sum",
+            reduction="sum" if row_weights is None else "none",
             label_smoothing=self.label_smoothing,
         )
-        labelled = targets != IGNORE
-        if self.class_weights is None:
-            return total, labelled.sum().float()
+        weight = weights_of(targets, self.class_weights, row_weights).sum()
+        return losses if row_weights is None else (losses * row_weights).sum(), weight
+
+
+def weights_of(targets: Tensor, class_weights: Tensor | None, row_weights: Tensor | None) -> Tensor:
+    """Return each row's weight, float32 [N]: 0 without a label, else class times row weight."""
+    weights = (targets != IGNORE).float()
+    if class_weights is not None:
         # IGNORE is no index: such rows look up class 0 and are then zeroed. Picking the labelled
         # rows instead would make the GPU wait for their number.
-        weights = self.class_weights[targets.clamp(min=0)] * labelled
-        return total, weights.sum()
+        weights = weights * class_weights[targets.clamp(min=0)]
+    return weights if row_weights is None else weights * row_weights
 
 
 def mean_loss(total: Tensor, weight: Tensor) -> Tensor:

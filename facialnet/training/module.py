@@ -20,6 +20,7 @@ from facialnet.training.losses import mean_loss
 from facialnet.training.metrics import TaskMetrics
 from facialnet.training.optim import parameter_groups
 from facialnet.training.views import Single, Views
+from facialnet.training.weighting import TaskWeighting
 
 OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
 SchedulerFactory = Callable[..., dict[str, Any] | None]
@@ -44,9 +45,11 @@ class FaceModule(L.LightningModule):
         network: images to logits of every task.
         tasks: task name to task; the names are those of the network's heads.
         losses: task name to a loss that returns a LossSum.
+        weighting: makes one loss of them; None: each times its task's weight.
         optimizer: parameter groups to optimiser.
         scheduler: ``(optimizer, total_steps=, monitor=)`` to Lightning's scheduler configuration.
         weight_decay: on weights of convolutions and dense layers.
+        backbone_lr: learning rate of the backbone as a share of the optimiser's.
         total_steps: optimiser steps of the whole run.
         seed: seed of the run; dropout follows from it.
         views: how test faces are shown to the network.
@@ -59,9 +62,11 @@ class FaceModule(L.LightningModule):
         *,
         tasks: Mapping[str, Task],
         losses: Mapping[str, nn.Module],
+        weighting: TaskWeighting | None = None,
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory,
         weight_decay: float = 0.0,
+        backbone_lr: float = 1.0,
         total_steps: float = float("inf"),
         seed: int = 0,
         views: Views | None = None,
@@ -71,12 +76,15 @@ class FaceModule(L.LightningModule):
         self.network = network
         self.tasks = dict(tasks)
         self.losses = nn.ModuleDict(losses)
+        fixed = {name: task.weight for name, task in tasks.items()}
+        self.weighting = weighting or TaskWeighting(weights=fixed)
         self.stages = nn.ModuleDict(
             {f"{stage}_stage": StageMetrics(tasks) for stage in ("train", "val", "test")}
         )
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.weight_decay = weight_decay
+        self.backbone_lr = backbone_lr
         self.total_steps = total_steps
         self.seed = seed
         self.views = views or Single()
@@ -85,13 +93,18 @@ class FaceModule(L.LightningModule):
         self._answers: list[tuple[Tensor, dict[str, Tensor]]] = []
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the logits of every task; see MultiTaskNetwork."""
-        logits: dict[str, Tensor] = self.network(images)
-        return logits
+        """Return the outputs of every task; see MultiTaskNetwork."""
+        outputs: dict[str, Tensor] = self.network(images)
+        return outputs
 
     def configure_optimizers(self) -> Any:
         """Return optimiser and schedule."""
-        optimizer = self.optimizer(parameter_groups(self.network, self.weight_decay))
+        groups = parameter_groups(
+            self.network, self.weight_decay, backbone_lr=self.backbone_lr, others=self.weighting
+        )
+        optimizer = self.optimizer(groups)
+        for group in optimizer.param_groups:
+            group["lr"] *= group.pop("lr_share")
         schedule = self.scheduler(optimizer, total_steps=self.total_steps, monitor="val/loss")
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
 
@@ -102,7 +115,8 @@ class FaceModule(L.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the weighted sum of the tasks' losses."""
-        loss = self._measure("train", self(batch["images"]), batch["targets"])
+        outputs = self(batch["images"])
+        loss = self._measure("train", outputs, self.network.log_probabilities(outputs), batch)
         # Looking at a number on a GPU waits for it; there, every 50th step is enough.
         if (loss.device.type == "cpu" or batch_idx % 50 == 0) and not torch.isfinite(loss):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -116,29 +130,39 @@ class FaceModule(L.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure one validation batch."""
-        self._measure("val", self(batch["images"]), batch["targets"])
+        outputs = self(batch["images"])
+        self._measure("val", outputs, self.network.log_probabilities(outputs), batch)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Measure one test batch and keep its answers."""
-        self._measure("test", self._answer(batch), batch["targets"])
+        outputs, answers = self._answer(batch)
+        self._measure("test", outputs, answers, batch)
 
     def predict_step(self, batch: Any, batch_idx: int) -> None:
         """Answer one batch as in the test, without measuring it."""
         self._answer(batch)
 
-    def _answer(self, batch: Any) -> dict[str, Tensor]:
-        """Keep the mean probabilities over all views of a batch, and return their logarithms."""
+    def _answer(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Keep the mean probabilities over all views of a batch.
+
+        Returns what the losses take, and the probabilities' logarithms.
+        """
         size = int(self.card["preprocess"]["size"]) if self.views.margin else 0
-        views = [self(view) for view in self.views(batch["images"], size)]
-        logits = {
-            name: torch.stack([view[name].float().log_softmax(1) for view in views])
-            .logsumexp(0)
-            .sub(math.log(len(views)))
+        outputs = [self(view) for view in self.views(batch["images"], size)]
+        views = [self.network.log_probabilities(each) for each in outputs]
+        answers = {
+            name: torch.stack([view[name] for view in views]).logsumexp(0).sub(math.log(len(views)))
             for name in self.tasks
         }
-        probabilities = {name: logit.exp().cpu() for name, logit in logits.items()}
+        probabilities = {name: answer.exp().cpu() for name, answer in answers.items()}
         self._answers.append((batch["rows"].cpu(), probabilities))
-        return logits
+        measured = {
+            name: answers[name]
+            if self.network.head(name).coding == "softmax"
+            else torch.stack([each[name] for each in outputs]).mean(0)
+            for name in self.tasks
+        }
+        return measured, answers
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log the training scores after the last batch, before callbacks look at the epoch."""
@@ -194,16 +218,28 @@ class FaceModule(L.LightningModule):
         order = rows.argsort()
         return rows[order].numpy(), {name: part[order].numpy() for name, part in parts.items()}
 
-    def _measure(self, stage: str, logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-        metrics = self._stage(stage)
-        metrics.answers.update(logits, targets)
-        total = torch.zeros((), device=self.device)
-        sums = {name: loss(logits[name], targets[name]) for name, loss in self.losses.items()}
+    def _measure(
+        self, stage: str, outputs: dict[str, Tensor], answers: dict[str, Tensor], batch: Any
+    ) -> Tensor:
+        metrics, targets = self._stage(stage), batch["targets"]
+        metrics.answers.update(answers, targets)
+        sums = {
+            name: loss(outputs[name], targets[name], batch.get("weights"))
+            for name, loss in self.losses.items()
+        }
         shares = self._over_processes({name: weight for name, (_, weight) in sums.items()}, stage)
+        means = {}
         for name, (value, weight) in sums.items():
-            total = total + self.tasks[name].weight * mean_loss(value, shares[name])
+            means[name] = mean_loss(value, shares[name])
             metrics.losses[name].update(mean_loss(value, weight).detach(), weight)
+        total: Tensor = self.weighting(means, self._shared if stage == "train" else None)
         return total
+
+    @property
+    def _shared(self) -> Tensor | None:
+        """The last weights of the backbone that are trained, which all tasks share."""
+        trained = [p for p in self.network.backbone.parameters() if p.requires_grad and p.ndim > 1]
+        return trained[-1] if trained else None
 
     def _over_processes(self, weights: dict[str, Tensor], stage: str) -> dict[str, Tensor]:
         """Return the mean of each weight over the processes; see mean_loss."""
@@ -232,6 +268,8 @@ class FaceModule(L.LightningModule):
             )
             accuracies = [scores[f"{stage}/{name}/accuracy"] for name in answered]
             scores[f"{stage}/accuracy"] = sum(accuracies) / len(accuracies)
+        if stage == "train":
+            scores |= {f"weight/{name}": value for name, value in self.weighting.scores().items()}
         known = {name: value for name, value in scores.items() if value == value}
         self.log_dict(known, on_step=False, on_epoch=True)
         return known.get(f"{stage}/loss")

@@ -1,19 +1,63 @@
-"""Which parameters weight decay acts on."""
+"""Which parameters weight decay acts on, and how fast the parts of a network learn."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
+from facialnet.errors import UserError
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return two parameter groups for an optimiser: with weight decay and without.
+
+def parameter_groups(
+    network: nn.Module,
+    weight_decay: float,
+    *,
+    backbone_lr: float = 1.0,
+    others: nn.Module | None = None,
+) -> list[dict[str, Any]]:
+    """Return parameter groups for an optimiser: with weight decay and without.
 
     Decay acts on weights of convolutions and dense layers only. Biases and the scales and shifts
     of norms have one dimension each; pulling them to zero limits no capacity and hurts norms
-    (Goyal et al. 2017, section 5.1). Frozen parameters are left out.
+    (Goyal et al. 2017, section 5.1). Frozen parameters are left out. Each group's ``lr_share`` is
+    its learning rate as a share of the optimiser's.
+
+    Args:
+        network: what is trained; with a part ``backbone``, unless ``backbone_lr`` is 1.
+        weight_decay: of the groups with decay.
+        backbone_lr: share of the learning rate that the backbone gets; other than 1, its
+            parameters form groups of their own.
+        others: parameters that are no part of the network, trained without decay.
+
+    Raises:
+        UserError: ``backbone_lr`` is not above 0.
     """
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not 0 < backbone_lr < float("inf"):
+        raise UserError(f"backbone_lr={backbone_lr} must be above 0; to freeze: callbacks=finetune")
+    named = list(network.named_parameters())
+    groups = []
+    if backbone_lr != 1:
+        inside = [p for name, p in named if name.startswith("backbone.")]
+        groups += _decayed_and_not(inside, weight_decay, backbone_lr)
+        named = [(name, p) for name, p in named if not name.startswith("backbone.")]
+    groups += _decayed_and_not([p for _, p in named], weight_decay, 1.0)
+    groups[-1]["params"] += list(others.parameters()) if others is not None else []
+    return groups
+
+
+def _decayed_and_not(
+    parameters: Iterable[nn.Parameter], weight_decay: float, lr_share: float
+) -> list[dict[str, Any]]:
+    trainable = [p for p in parameters if p.requires_grad]
     return [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in trainable if p.ndim > 1],
+            "weight_decay": weight_decay,
+            "lr_share": lr_share,
+        },
+        {
+            "params": [p for p in trainable if p.ndim <= 1],
+            "weight_decay": 0.0,
+            "lr_share": lr_share,
+        },
     ]

@@ -49,7 +49,9 @@ class Linear(nn.Module):
 
 def small_network(**options):
     backbone = Linear(**options)
-    return MultiTaskNetwork(backbone, {"gender": nn.Linear(backbone.features, 2)})
+    return MultiTaskNetwork(
+        backbone, {"gender": MLPHead(features=backbone.features, classes=2, hidden=[], dropout=[])}
+    )
 
 
 def test_facialnet_costs_what_its_tables_say():
@@ -121,7 +123,9 @@ def test_threads_come_back_after_an_error():
                 raise ZeroDivisionError
             return super().forward(images)
 
-    network = MultiTaskNetwork(Refuses(), {"gender": nn.Linear(5, 2)})
+    network = MultiTaskNetwork(
+        Refuses(), {"gender": MLPHead(features=5, classes=2, hidden=[], dropout=[])}
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

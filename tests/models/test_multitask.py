@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from facialnet.models.backbones.facialnet import FacialNet
-from facialnet.models.heads import MLPHead
+from facialnet.models.heads import Head, MLPHead
 from facialnet.models.multitask import MultiTaskNetwork
 
 
@@ -24,7 +24,7 @@ def images():
     return torch.randint(0, 256, (4, 1, 75, 75), dtype=torch.uint8, generator=generator)
 
 
-class Keep(nn.Module):
+class Keep(Head):
     """Hands on what it is given, so that a test sees what the network makes of the pixels."""
 
     def forward(self, images):

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from facialnet.errors import UserError
 from facialnet.labels import IGNORE, Task
+from facialnet.models.heads import MLPHead
 from facialnet.models.multitask import MultiTaskNetwork
 from facialnet.training import schedulers
 from facialnet.training.callbacks.interruption import InterruptedRunError, Interruption
@@ -49,7 +50,10 @@ def loader(items):
 def module(lr=0.01, scheduler=schedulers.none, **named):
     torch.manual_seed(0)
     backbone = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Dropout(0.5))
-    heads = {name: nn.Linear(8, len(task.classes)) for name, task in TASKS.items()}
+    heads = {
+        name: MLPHead(features=8, classes=len(task.classes), hidden=[], dropout=[])
+        for name, task in TASKS.items()
+    }
     return FaceModule(
         MultiTaskNetwork(backbone, heads),
         tasks=TASKS,

@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
+from facialnet.errors import UserError
 from facialnet.training.optim import parameter_groups
 
 
@@ -39,3 +41,19 @@ def test_an_optimiser_decays_what_it_should():
     for name, parameter in module.named_parameters():
         factor = 0.95 if parameter.ndim > 1 else 1.0
         torch.testing.assert_close(parameter.detach(), factor * before[name])
+
+
+def test_the_backbone_may_learn_more_slowly():
+    network = nn.ModuleDict({"backbone": nn.Conv2d(1, 4, 3), "heads": nn.Linear(4, 2)})
+    extra = nn.ParameterList([nn.Parameter(torch.zeros(3, 3))])
+    groups = parameter_groups(network, 0.01, backbone_lr=0.1, others=extra)
+    assert [group["lr_share"] for group in groups] == [0.1, 0.1, 1.0, 1.0]
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0, 0.01, 0.0]
+    assert [len(group["params"]) for group in groups] == [1, 1, 1, 2]
+    assert groups[3]["params"][-1] is extra[0]
+
+
+@pytest.mark.parametrize("share", [0, -1, float("inf"), float("nan")])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(UserError, match=r"backbone_lr=.* must be above 0"):
+        parameter_groups(network(), 0.0, backbone_lr=share)
