@@ -1,13 +1,12 @@
 """What all entry points share: where the configuration lies, and errors that say what to do."""
 
 import difflib
-import hashlib
 import logging
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +15,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -25,9 +23,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from facialnet.command import TRACEBACK, end, fail
 from facialnet.errors import UserError
 from facialnet.evaluation.runs import flat
+from facialnet.launch import Job, end_in_order, job_folder, remember_what_varies
 from facialnet.training.callbacks.interruption import InterruptedRunError
 
-_SWEPT = "FACIALNET_SWEPT"
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -47,24 +45,14 @@ def run(task: Callable[[DictConfig], Any], config_name: str = "train") -> None:
     os.environ.setdefault(TRACEBACK, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing them
     OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
-    _remember_what_varies(sys.argv[1:])
+    remember_what_varies(sys.argv[1:])
+    end_in_order(sys.argv[1:])
     quiet()
-    stopped: list[BaseException] = []
-
-    def job(cfg: DictConfig) -> Any:
-        # Hydra prints a line of its own about a failed job; a sweep needs it to mark the job.
-        try:
-            return task(cfg)
-        except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise
-            stopped.append(error)
-            return None
-
+    job = Job(task, prepare=quiet)
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
-        if stopped:
-            raise stopped[0]
+        if job.stopped_by is not None:
+            raise job.stopped_by
     except (Exception, KeyboardInterrupt, InterruptedRunError) as error:
         _end(error, config_name)
 
@@ -137,6 +125,11 @@ def _allowed(key: str) -> str | None:
 
 
 def _unknown_choice(group: str, wrong: str) -> str:
+    if group == "hydra/launcher":
+        return (
+            f"{group}={wrong} does not exist; allowed: basic and, after pip install "
+            "'facialnet[sweep]', joblib, submitit_local, submitit_slurm"
+        )
     sign = "+" if group in ("experiment", "debug", "sweep") else ""
     known = _choice_names(group)
     near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
@@ -201,39 +194,6 @@ def check_overrides(config_name: str = "train") -> None:
             continue
         if not fits and new is not None:
             raise UserError(f"{override.input_line}: expected {kind}, such as {old}")
-
-
-def job_folder(overrides: Sequence[str], params: Mapping[str, Any] | None) -> str:
-    """Name the folder of a sweep's job after what the sweep varies: ``optimizer.lr-0.1_seed-1``.
-
-    A sweep that varies nothing is named after all overrides.
-
-    The same job gets the same folder however often a sweep is started, and "=" stays out of it,
-    which Hydra and Lightning trip over in paths.
-
-    Args:
-        overrides: all overrides of the job, as in ``seed=1``.
-        params: settings that the sweep's configuration varies; those that the command line varies
-            come by way of the environment, which the processes of a launcher inherit.
-    """
-    swept = {*(params or {}), *os.environ.get(_SWEPT, "").split()}
-    given = sorted(override.lstrip("+") for override in overrides)
-    varied = [each for each in given if each.split("=")[0] in swept] or given
-    whole = "_".join(varied)
-    name = re.sub(r"[^\w.+-]+", "-", whole).strip("-_")
-    if len(name) > 120:
-        name = f"{name[:100]}-{hashlib.blake2b(whole.encode(), digest_size=5).hexdigest()}"
-    return name or "job"
-
-
-def _remember_what_varies(arguments: Sequence[str]) -> None:
-    """Put the settings that the command line sweeps over into the environment."""
-    given = [each for each in arguments if "=" in each and not each.startswith("-")]
-    try:
-        parsed = OverridesParser.create().parse_overrides(given)
-    except HydraException:  # Hydra says what is wrong with it
-        return
-    os.environ[_SWEPT] = " ".join(o.key_or_group for o in parsed if o.is_sweep_override())
 
 
 def progress_bar(label: str) -> tuple[Progress, Callable[[int, int], None]]:

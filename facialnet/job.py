@@ -82,7 +82,7 @@ def config_hash(cfg: DictConfig) -> str:
     # Unresolved, since callbacks and loggers refer to the run's folder.
     config = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(config, dict)
-    for key in ("run_dir", "paths", "ckpt_path", "logger"):
+    for key in ("run_dir", "paths", "ckpt_path", "logger", "claim", "note"):
         config.pop(key)
     if cfg.data.exclude is not None:
         config["excluded"] = read_exclusions(Path(cfg.data.exclude)).digest

@@ -2,6 +2,7 @@
 
 import shlex
 
+import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -9,6 +10,7 @@ from facialnet import build
 from facialnet.data.audit_table import print_audit
 from facialnet.data.preparation import Prepared
 from facialnet.data.transforms import Preprocessing
+from facialnet.data.truth_table import ARRAY, TEXT, write_truth_table
 from facialnet.entry import check_overrides, console, progress_bar, run
 
 
@@ -32,16 +34,32 @@ def prepare_data(cfg: DictConfig) -> tuple[Prepared, Preprocessing]:
 
 
 def main(cfg: DictConfig) -> None:
-    """Prepare, print the audit, and say what comes next."""
-    check_overrides()
+    """Prepare, print the audit, write the labels where asked for, and say what comes next."""
+    check_overrides("prepare")
     prepared, _ = prepare_data(cfg)
     print_audit(console, prepared.audit, prepared.audit_path)
+    if cfg.truth_table:
+        folder = prepared.audit_path.parent.absolute()
+        write_truth_table(prepared.manifest, folder)
+        console.print(f"truth table: {folder / TEXT} and {ARRAY}")
     if prepared.store is not None:
         size = sum(f.stat().st_size for f in prepared.store.folder.iterdir())
         console.print(f"store: {prepared.store.folder.absolute()} ({size / 2**20:,.0f} MB)")
-        words = " ".join(map(shlex.quote, HydraConfig.get().overrides.task))
+        words = " ".join(map(shlex.quote, _training_words(cfg, prepared.manifest)))
         console.print(f"next: python -m facialnet.train {words}")
 
 
+def _training_words(cfg: DictConfig, manifest: pd.DataFrame) -> list[str]:
+    """Return the arguments that train on the same data, with a protocol that they can have."""
+    given = HydraConfig.get().overrides.task
+    words = [word for word in given if not word.startswith("truth_table=")]
+    chosen = any(word.startswith("protocol=") for word in words)
+    official = cfg.protocol._target_.endswith(".OfficialFolds")
+    if official and not chosen and manifest["fold"].isna().all():
+        parts = set(manifest["part"].dropna())
+        words.append(f"protocol={'partition' if len(parts) > 1 else 'holdout'}")
+    return words
+
+
 if __name__ == "__main__":
-    run(main)
+    run(main, "prepare")

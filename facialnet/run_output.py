@@ -25,6 +25,7 @@ from facialnet.labels import IGNORE
 from facialnet.models.cost import measure_cost
 from facialnet.training.module import FaceModule
 from facialnet.training.run_folder import METRICS, write_json
+from facialnet.training.wandb_run import WandbRun
 
 Calibration = dict[str, dict[str, Any]]
 
@@ -74,6 +75,13 @@ def write_outputs(
     return measured
 
 
+def log_settings(trainer: L.Trainer, settings: Mapping[str, Any]) -> None:
+    """Tell the loggers all settings; TensorBoard gets those that are compared, with the scores."""
+    for logger in trainer.loggers:
+        if not isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(dict(settings))
+
+
 def log_hyperparameters(
     trainer: L.Trainer, metrics: Mapping[str, float], settings: Mapping[str, Any]
 ) -> None:
@@ -83,6 +91,13 @@ def log_hyperparameters(
             final = {name: value for name, value in metrics.items() if name.startswith("test/")}
             logger.log_hyperparams(_compared(settings), final)
             logger.save()
+
+
+def end_logging(trainer: L.Trainer, *, failed: bool) -> None:
+    """End the run at Weights & Biases: the next job of a sweep begins one of its own."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbRun):
+            logger.finish(failed=failed)
 
 
 def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +114,14 @@ def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
         "preprocess",
         "views",
     )
-    others = ("data.source._target_", "data.label_policy", "callbacks.ema.decay", "compile")
+    others = (
+        "data.source._target_",
+        "data.label_policy",
+        "callbacks.ema.decay",
+        "compile",
+        "init_from",
+        "backbone_lr",
+    )
     chosen = {key: settings[key] for key in first}
     for key, value in settings.items():
         if key.split(".")[0] in groups or key in others:

@@ -10,7 +10,9 @@ import pandas as pd
 import yaml
 from PIL import Image, ImageDraw
 
+from facialnet.evaluation.answers import answers_of
 from facialnet.evaluation.gallery import choose_faces
+from facialnet.evaluation.intervals import intervals
 from facialnet.evaluation.measure import measure
 from facialnet.evaluation.results import predictions_table, write_predictions
 from facialnet.labels import AGE_GROUPS, GENDERS, RACES, Task
@@ -72,14 +74,18 @@ def make_run(
     protocol: str = "official",
     stamp: str | None = None,
     status: str = "done",
+    validation: float | None = None,
     settings: Mapping[str, Any] | None = None,
     results: Mapping[str, Any] | None = None,
     resamples: int = 100,
     bare: bool = False,
+    plain: bool = False,
 ) -> Path:
     """Write a run folder.
 
-    ``status="unfinished"`` leaves out its results, ``bare`` measures and pictures, which take time.
+    ``status="unfinished"`` leaves out its results, ``bare`` measures and pictures, which take time,
+    ``plain`` all measures but scores. A pruned or failed one leaves its last validation accuracy,
+    if it has one.
     """
     tasks = {"gender": GENDER, "age": AGE} if tasks is None else tasks
     rows = np.arange(len(manifest))
@@ -104,7 +110,10 @@ def make_run(
         }
         facts["calibration"] = calibration
         measured = {"images": len(table), "tasks": {}}
-        if not bare:
+        if plain:
+            measured["tasks"] = {name: _scores(table, task) for name, task in tasks.items()}
+            _write_epochs(folder / "epochs.csv", tasks, seed)
+        elif not bare:
             measured = measure(table, tasks, calibration, resamples=resamples)
             _draw_pictures(folder, table, tasks)
             _write_epochs(folder / "epochs.csv", tasks, seed + 10 * (fold or 0))
@@ -112,6 +121,8 @@ def make_run(
         facts["metrics"] = {
             f"test/{name}/majority": 0.53 if name == "gender" else 0.3 for name in tasks
         }
+    if validation is not None:
+        facts["metrics"] |= {"val/accuracy": validation}
     facts |= results or {}
     (folder / "results.json").write_text(json.dumps(facts, indent=2))
     return folder
@@ -122,6 +133,78 @@ def make_folds(sweep: Path, manifest: pd.DataFrame, folds: Any = range(5), **abo
     for fold in folds:
         make_run(sweep / f"protocol.test_fold-{fold}", manifest, fold=fold, **about)
     return sweep
+
+
+def make_search(
+    sweep: Path, manifest: pd.DataFrame, trials: int = 12, *, seed: int = 0, **about: Any
+) -> Path:
+    """Write a search over four settings: rates over decades, shares, widths, and one of two losses.
+
+    Trial 3 failed without a score, every fifth one was pruned. The rate matters most.
+    """
+    rng = np.random.default_rng(seed)
+    for number in range(trials):
+        rate = float(10 ** rng.uniform(-4, -1))
+        dropout = float(rng.choice([0.0, 0.2, 0.5]))
+        widths = [[256, 128], [512, 256], [1024, 512, 256]][int(rng.integers(3))]
+        reached = 0.86 - 0.09 * (np.log10(rate) + 2.5) ** 2 - 0.04 * dropout + rng.normal(0, 0.004)
+        status = "failed" if number == 3 else "pruned" if number % 5 == 4 else "done"
+        make_run(
+            sweep / f"{number}",
+            manifest,
+            status=status,
+            skill=float(2 * reached),
+            validation=None if status == "failed" else float(reached),
+            settings={
+                "optimizer.lr": rate,
+                "data.batch_size": int(rng.choice([16, 32, 64])),
+                "tasks.gender.head.hidden": widths,
+                "tasks.gender.head.dropout": dropout,
+            },
+            results={"error": "no memory\nleft"} if status == "failed" else {},
+            **about,
+        )
+    return sweep
+
+
+def make_system(
+    folder: Path,
+    manifest: pd.DataFrame,
+    name: str,
+    *,
+    backbone: str = "facialnet.models.FacialNet",
+    multiply_adds: float = 174.6e6,
+    settings: Mapping[str, Any] | None = None,
+    results: Mapping[str, Any] | None = None,
+    **about: Any,
+) -> Path:
+    """Write the run of one system of a sweep over systems, on a random fifth of the images."""
+    given = {"fold": None, "protocol": "holdout", "validation": 0.7, "plain": True} | about
+    return make_run(
+        folder / f"system-{name}",
+        manifest,
+        settings={
+            "name": "compare",
+            "claim": None,
+            "model.backbone._target_": backbone,
+            "preprocess": {"size": 75, "channels": 1},
+            **(settings or {}),
+        },
+        results={
+            "name": "compare",
+            "claim": None,
+            "overrides": ["+experiment=compare", f"+system={name}"],
+            "machine": {"cores": 2, "gpu": None},
+            "cost": {
+                "parameters": int(multiply_adds / 40),
+                "multiply_adds": int(multiply_adds),
+                "latency_ms": multiply_adds / 3e7,
+                "weights_mb": multiply_adds / 1e7,
+            },
+            **(results or {}),
+        },
+        **given,
+    )
 
 
 def _answers(
@@ -145,6 +228,16 @@ def _answers(
         values = np.exp(logits)
         answers[name] = (values / values.sum(1, keepdims=True)).astype(np.float32)
     return answers
+
+
+def _scores(table: pd.DataFrame, task: Task) -> dict[str, Any]:
+    answers = answers_of(table, task)
+    return {
+        "images": len(answers.truth),
+        "people": len(np.unique(answers.people)),
+        "clustered_on": answers.clustered_on,
+        "scores": {name: found.plain() for name, found in intervals(answers).items()},
+    }
 
 
 def _write_config(

@@ -49,7 +49,7 @@ def cli(monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def call(entry_point: str, *arguments: str) -> Ended:
-        config_name = entry_point if entry_point in ("evaluate", "audit") else "train"
+        config_name = entry_point if entry_point in ("prepare", "evaluate", "audit") else "train"
         module = importlib.import_module(f"facialnet.{entry_point}")
         monkeypatch.setattr(sys, "argv", [f"facialnet.{entry_point}", *arguments])
         capfd.readouterr()

@@ -10,11 +10,23 @@ from facialnet.data.leakage import ON_LEAK
 from facialnet.data.preparation import Prepared
 from facialnet.entry import conf_dir
 from facialnet.labels import IGNORE
+from facialnet.models.codings import output_count
 from facialnet.models.construction import build_network
 from facialnet.training.losses import CrossEntropy, mean_loss
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
-GROUPS = ("preprocess", "protocol", "loss", "augment", "views", "optimizer", "scheduler")
+GROUPS = (
+    "preprocess",
+    "protocol",
+    "loss",
+    "ordinal",
+    "weighting",
+    "augment",
+    "views",
+    "optimizer",
+    "scheduler",
+)
+LARGE = 110  # pixels; larger pictures are tried out at 96
 CHOICES = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
@@ -40,13 +52,28 @@ def test_every_experiment_of_the_issue_is_there():
         "utkface",
         "utkface_aug",
         "utkface_race",
+        "lfw_cnn",
+        "seven_layer_cnn",
+        "levi_hassner",
+        "celeba_pretrain",
+        "adience_finetune",
     }
 
 
+def smaller(cfg) -> list[str]:
+    """Overrides that need no download and little time; another run's weights are not there."""
+    found = ["init_from=null"] if OmegaConf.is_missing(cfg, "init_from") else []
+    if "pretrained" in cfg.model.backbone:
+        found.append("model.backbone.pretrained=false")
+    return [*found, "preprocess.size=96"] if cfg.preprocess.size > LARGE else found
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_builds_and_learns_one_step(name, tmp_path):
-    cfg = compose(f"+experiment={name}", "trainer=cpu", f"run_dir={tmp_path}")
+def test_experiment_builds_and_learns_a_few_steps(name, tmp_path):
+    words = [f"+experiment={name}", "trainer=cpu", f"run_dir={tmp_path}"]
+    cfg = compose(*words)
     assert cfg.name == name
+    cfg = compose(*words, *smaller(cfg))
     build.instantiate(cfg.data.source)
     build.instantiate(build.split_settings(cfg.protocol))
     build.instantiate(cfg.augment)
@@ -54,20 +81,26 @@ def test_experiment_builds_and_learns_one_step(name, tmp_path):
     trainer = build.trainer(cfg)
     assert trainer.max_epochs == cfg.trainer.max_epochs
     tasks = build.tasks(cfg)
+    torch.manual_seed(0)
     network = build_network(card(cfg)["model"], tasks)
     optimizer = build._call(build.plain(cfg.optimizer), network.parameters())
     side, channels = preprocessing.size, preprocessing.channels
     images = torch.randint(0, 256, (4, channels, side, side), dtype=torch.uint8)
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    logits = network(images)
-    assert {k: v.shape[1] for k, v in logits.items()} == {
-        k: len(task.classes) for k, task in tasks.items()
-    }
-    sum(value.logsumexp(1).sum() for value in logits.values()).backward()
-    optimizer.step()
-    assert any(
+    for _ in range(2):
+        answers = network.log_probabilities(network(images))
+        assert {k: v.shape[1] for k, v in answers.items()} == {
+            k: len(task.classes) for k, task in tasks.items()
+        }
+        optimizer.zero_grad()
+        loss = -sum(value[:, 0].mean() for value in answers.values())
+        assert loss.isfinite()
+        loss.backward()
+        optimizer.step()
+    moved = [
         not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)
-    )
+    ]
+    assert sum(moved) > 0.9 * len(moved)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -88,6 +121,15 @@ def test_every_choice_builds(group, choice):
     if group == "loss":
         loss = build.instantiate(cfg.loss, classes=3)
         assert loss(torch.zeros(2, 3), torch.tensor([0, IGNORE]))[1] == 1
+    elif group == "ordinal":
+        if cfg.ordinal:
+            loss = build.instantiate(cfg.ordinal, classes=8, class_weights=None)
+            outputs = torch.zeros(2, output_count(build.target_of(cfg.ordinal).coding, 8))
+            assert loss(outputs, torch.tensor([0, IGNORE]))[1] == 1
+    elif group == "weighting":
+        weighting = build.instantiate(cfg.weighting, weights={"gender": 2.0, "age": 0.5}).eval()
+        one = torch.tensor(1.0)
+        assert weighting({"gender": one, "age": one}, None) == 2.5
     elif group in ("optimizer", "scheduler"):
         parameter = torch.nn.Parameter(torch.zeros(2, 2))
         optimizer = build._call(build.plain(cfg.optimizer), [parameter])

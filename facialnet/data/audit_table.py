@@ -10,6 +10,7 @@ _SHOWN_REASONS = {
     "duplicate row": "listed twice",
     "no label": "without any label",
     "missing file": "missing on disk",
+    "not in this copy": "not in this partial copy",
     "unreadable": "unreadable",
     "malformed name": "malformed name",
     "excluded": "by the exclusion list",

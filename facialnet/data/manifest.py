@@ -18,6 +18,7 @@ COLUMNS: dict[str, Literal["str", "Int64"]] = {
     "album": "str",  # one photographer's pictures; people do not cross albums
     "photo": "str",  # one photograph or one content: rows that share it must not be split up
     "fold": "Int64",  # official fold, from 0
+    "part": "str",  # the data set's own partition
     "gender": "str",
     "age_group": "str",
     "age_years": "Int64",
@@ -28,10 +29,14 @@ LANDMARKS = tuple(
     for point in ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
     for axis in "xy"
 )  # optional columns: five points in pixels of the picture, right and left as the person has them
+# Optional too: share of the picture's centred square that is used, where a data set shows more than
+# those that it is joined with.
+CROP = "crop"
 # Optional columns too; preparation adds them: a hash of the file's bytes, and the group of
 # near-duplicates that the picture belongs to, missing where it stands alone.
 FINGERPRINTS = ("content", "lookalike")
 LABELS = {"gender": GENDERS, "age_group": AGE_GROUPS, "race": RACES}
+PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,10 @@ class Source(Protocol):
 def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with the manifest's columns and types, missing columns as missing values.
 
-    Raises UserError for an unknown column, an unknown label or a path that leaves the root.
+    Raises UserError for an unknown column, label or part, a crop outside (0, 1] or a path that
+    leaves the root.
     """
-    known = [*COLUMNS, *LANDMARKS, *FINGERPRINTS, "dropped"]
+    known = [*COLUMNS, *LANDMARKS, CROP, *FINGERPRINTS, "dropped"]
     if unknown := [name for name in frame.columns if name not in known]:
         raise UserError(f"manifest: unknown column {unknown[0]!r}; known are {', '.join(known)}")
     if "path" not in frame.columns:
@@ -78,19 +84,19 @@ def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
     for name, dtype in COLUMNS.items():
         column = frame[name] if name in frame.columns else pd.Series(pd.NA, index=frame.index)
         table[name] = column.astype(dtype)
-    for name in LANDMARKS:
+    for name in (*LANDMARKS, CROP):
         if name in frame.columns:
             table[name] = frame[name].astype("float32")
     for name in (*FINGERPRINTS, "dropped"):
         if name in frame.columns:
             table[name] = frame[name].astype("str")
-    _check_labels(table)
+    _check_values(table)
     _check_paths(table["path"])
     return table
 
 
-def _check_labels(table: pd.DataFrame) -> None:
-    for column, names in LABELS.items():
+def _check_values(table: pd.DataFrame) -> None:
+    for column, names in (*LABELS.items(), ("part", PARTS)):
         wrong = table.index[table[column].notna() & ~table[column].isin(names)]
         if len(wrong):
             row = table.loc[wrong[0]]
@@ -98,6 +104,11 @@ def _check_labels(table: pd.DataFrame) -> None:
                 f"manifest: unknown {column} {row[column]!r} for {row['path']}; "
                 f"allowed are {', '.join(names)}"
             )
+    if CROP in table.columns:
+        wrong = table.index[~(table[CROP].isna() | table[CROP].between(0, 1, inclusive="right"))]
+        if len(wrong):
+            row = table.loc[wrong[0]]
+            raise UserError(f"manifest: crop {row[CROP]:g} for {row['path']} must lie in (0, 1]")
 
 
 def _check_paths(paths: pd.Series) -> None:
@@ -109,6 +120,8 @@ def _check_paths(paths: pd.Series) -> None:
 
 def manifest_hash(table: pd.DataFrame) -> str:
     """Return a hash of the rows that stays the same on every machine."""
+    if "part" in table.columns and table["part"].isna().all():
+        table = table.drop(columns="part")  # younger than the first stores, whose hashes still hold
     lines = table.to_csv(index=False, lineterminator="\n").encode()
     return hashlib.blake2b(lines, digest_size=16).hexdigest()
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,21 @@ from facialnet.errors import UserError
 from facialnet.labels import AGE_GROUPS, GENDERS, RACES
 
 Audit = dict[str, Any]
+_AUDIT = "audit.json"
 _FORMAT = 2  # of the stores; raise it whenever the same files and settings give another store
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparation leaves: the store (None after audit_only), the audit and its file."""
+    """What preparation leaves: the store (None after audit_only), the audit and its file.
+
+    ``manifest`` has the rows that are kept, also where there is no store.
+    """
 
     store: Store | None
     audit: Audit
     audit_path: Path
+    manifest: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def prepare(
@@ -71,7 +76,7 @@ def prepare(
     rows = table[table["dropped"].isna()].drop(columns="dropped").reset_index(drop=True)
     key = _store_key(table, stamps, spec, exclusions)
     place = folder / f"{reading.name}-{key[:12]}"
-    audit_path = place / "audit.json"
+    audit_path = place / _AUDIT
     earlier = _read_audit(audit_path)
     if _too_many_missing(table, max_missing):
         audit = _audit(reading, table)
@@ -79,7 +84,7 @@ def prepare(
         raise UserError(_missing_message(audit, reading, max_missing, audit_path))
     if (place / "store").is_dir() and earlier is not None and not audit_only:
         _check_usable(earlier, reading, audit_path)
-        return Prepared(open_store(place / "store"), earlier, audit_path)
+        return _prepared(place, earlier)
     announce(f"preparing {len(rows):,} pictures of {reading.name} in {place}")
     if audit_only:
         broken = check_pictures(rows, reading.root, preprocessing, progress)
@@ -98,9 +103,15 @@ def prepare(
     audit = _audit(reading, table) | {"unreadable_files": broken}
     _write_audit(audit, audit_path)
     if audit_only:
-        return Prepared(None, audit, audit_path)
+        kept = rows[~rows["path"].isin(list(broken))].reset_index(drop=True)
+        return Prepared(None, audit, audit_path, kept)
     _check_usable(audit, reading, audit_path)
-    return Prepared(open_store(place / "store"), audit, audit_path)
+    return _prepared(place, audit)
+
+
+def _prepared(place: Path, audit: Audit) -> Prepared:
+    store = open_store(place / "store")
+    return Prepared(store, audit, place / _AUDIT, store.manifest)
 
 
 def _mark_missing(table: pd.DataFrame, root: Path) -> list[tuple[int, int]]:
@@ -150,8 +161,8 @@ def _audit(reading: Reading, table: pd.DataFrame) -> Audit:
         "with_both": int((gender & age).sum()),
         "age_counts": _class_counts(table["age_group"], AGE_GROUPS),
         "kept_counts": {name: _class_counts(kept[name], names) for name, names in columns.items()},
-        "people": int(kept["subject"].nunique()),
-        "albums": int(kept["album"].nunique()),
+        "people": _distinct(kept, "subject"),
+        "albums": _distinct(kept, "album"),
         "duplicates": reading.duplicates,
         "missing": len(missing),
         "unreadable": int((table["dropped"] == "unreadable").sum()),
@@ -160,6 +171,11 @@ def _audit(reading: Reading, table: pd.DataFrame) -> Audit:
         "missing_files": missing.tolist(),
         "unreadable_files": {},
     }
+
+
+def _distinct(kept: pd.DataFrame, column: str) -> int:
+    """Count the names of a column, which mean something within their data set only."""
+    return int(kept.groupby("source", dropna=False)[column].nunique().sum())
 
 
 def _class_counts(column: "pd.Series[str]", names: tuple[str, ...]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 from typing import Protocol as Interface
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from facialnet.data.grouping import Rows, groups, part_groups, strata
+from facialnet.data.manifest import PARTS
 from facialnet.errors import UserError
 
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
@@ -58,10 +60,53 @@ class OfficialFolds:
         self.seed = seed
 
     def split(self, manifest: pd.DataFrame) -> Split:
-        """Split by the column ``fold``, and the rest by album, person and photo."""
-        test, rest = official_fold(manifest, self.test_fold, "official")
-        train, val = part_groups(manifest, rest, self.val_share, self.seed)
-        return Split(train, val, test, named(f"official fold {self.test_fold}", self.val_share))
+        """Split by the column ``fold``, and the rest by album, person and photo.
+
+        Rows without a fold, such as those of a data set that is joined with it, are trained on.
+        """
+        folds = official_fold(manifest, self.test_fold, "official")
+        train, val = part_groups(manifest, folds.rest, self.val_share, self.seed)
+        train = np.union1d(train, folds.without)
+        name = named(f"official fold {self.test_fold}", self.val_share)
+        return Split(train, val, folds.test, name)
+
+
+class Partition:
+    """Test on the data set's own partition, as its column ``part`` says.
+
+    Where it has no test part, its validation part is tested, and where nothing is left to validate
+    on, whole groups of the training images are held out for that: the epoch is never chosen on
+    tested images. Rows without a part are trained on.
+
+    Args:
+        val_share: share of the training rows to hold out where that is needed, about.
+        seed: chooses them.
+    """
+
+    def __init__(self, *, val_share: float = VAL_SHARE, seed: int = 0) -> None:
+        self.val_share = share_in("val_share", val_share)
+        self.seed = seed
+
+    def split(self, manifest: pd.DataFrame) -> Split:
+        """Split by the column ``part``; raises UserError where it has no train, or nothing else."""
+        train, val, test = (
+            np.flatnonzero((manifest["part"] == name).fillna(False).to_numpy(bool))
+            for name in PARTS
+        )
+        if not len(train) or not (len(val) or len(test)):
+            found = " and ".join(sorted(manifest["part"].dropna().unique())) or "nothing"
+            raise UserError(
+                "protocol=partition: the data set's own parts must be train and val, test or both, "
+                f"but there is {found} alone; use protocol=holdout"
+            )
+        name = "own partition"
+        if not (len(val) and len(test)):
+            name += "" if len(test) else ", its validation part tested"
+            name = named(name, self.val_share)
+            test = test if len(test) else val
+            train, val = part_groups(manifest, train, self.val_share, self.seed)
+        without = np.flatnonzero(manifest["part"].isna().to_numpy(bool))
+        return Split(np.union1d(train, without), val, test, name)
 
 
 class Holdout:
@@ -172,18 +217,26 @@ def named(name: str, val_share: float, test_share: float = TEST_SHARE) -> str:
     return ", ".join([name, *unusual])
 
 
-def official_fold(manifest: pd.DataFrame, test_fold: int, protocol: str) -> tuple[Rows, Rows]:
-    """Return the rows of an official fold, and those of the others.
+class FoldRows(NamedTuple):
+    """Rows by their official fold: the tested one, the others, and those without any."""
 
-    Rows without a fold are in neither. Raises UserError where there is no such fold.
+    test: Rows
+    rest: Rows
+    without: Rows
+
+
+def official_fold(manifest: pd.DataFrame, test_fold: int, protocol: str) -> FoldRows:
+    """Return the rows of an official fold, of the others, and without any.
+
+    Raises UserError where there is no such fold.
     """
-    folds = sorted(int(fold) for fold in manifest["fold"].dropna().unique())
-    if not folds:
-        raise UserError(f"protocol={protocol}: this data set has no folds; use protocol=holdout")
-    _check_fold(test_fold, folds)
-    in_test = (manifest["fold"] == test_fold).fillna(False).to_numpy(bool)
-    in_rest = ~in_test & manifest["fold"].notna().to_numpy(bool)
-    return np.flatnonzero(in_test), np.flatnonzero(in_rest)
+    known = manifest["fold"].notna().to_numpy(bool)
+    if not known.any():
+        other = "holdout" if manifest["part"].isna().all() else "partition or holdout"
+        raise UserError(f"protocol={protocol}: this data set has no folds; use protocol={other}")
+    _check_fold(test_fold, sorted(int(fold) for fold in manifest["fold"].dropna().unique()))
+    tested = (manifest["fold"] == test_fold).fillna(False).to_numpy(bool)
+    return FoldRows(*map(np.flatnonzero, (tested, known & ~tested, ~known)))
 
 
 def _check_fold(test_fold: int, folds: Iterable[int]) -> None:

@@ -26,10 +26,12 @@ class LeviHassner:
         self.seed = seed
 
     def split(self, manifest: pd.DataFrame) -> Split:
-        """Split by the column ``fold``, and the rest by image."""
-        test, rest = official_fold(manifest, self.test_fold, "levi_hassner")
-        train, val = part_images(rest, self.val_share, self.seed)
-        return Split(train, val, test, named(f"levi_hassner fold {self.test_fold}", self.val_share))
+        """Split by the column ``fold``, and the rest by image; train on rows without a fold."""
+        folds = official_fold(manifest, self.test_fold, "levi_hassner")
+        train, val = part_images(folds.rest, self.val_share, self.seed)
+        train = np.union1d(train, folds.without)
+        name = named(f"levi_hassner fold {self.test_fold}", self.val_share)
+        return Split(train, val, folds.test, name)
 
 
 class RandomImage:

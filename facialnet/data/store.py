@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 
 from facialnet.data.decode import UnreadableImageError, decode
 from facialnet.data.fingerprints import content_hash, lookalikes
-from facialnet.data.manifest import LANDMARKS, manifest_hash, read_manifest, write_manifest
+from facialnet.data.manifest import (
+    CROP,
+    LANDMARKS,
+    manifest_hash,
+    read_manifest,
+    write_manifest,
+)
 from facialnet.data.partial_folder import partial_place, remove_leftovers
 from facialnet.data.transforms import Preprocessing
 from facialnet.errors import UserError
@@ -238,15 +244,17 @@ def _outcomes(
     """Yield stored pixels and content hash, or the reason why there are none, in row order."""
     marked = all(name in rows.columns for name in LANDMARKS)
     points = rows[list(LANDMARKS)].to_numpy(np.float32).reshape(-1, 5, 2) if marked else None
-    # Points may lie in a small part of a large picture: such pictures are decoded whole.
-    shortest = preprocessing.decoded_side if points is None else sys.maxsize
+    crops = [None if math.isnan(crop) else crop for crop in rows.get(CROP, [math.nan] * len(rows))]
 
     def stored(position: int) -> _Outcome:
-        path = root / rows["path"].iloc[position]
+        path, crop = root / rows["path"].iloc[position], crops[position]
+        shortest = math.ceil(preprocessing.decoded_side / (crop or 1))
+        if points is not None:  # they may lie in a small part of a large picture
+            shortest = sys.maxsize
         try:
             image, reduced = decode(path, grey=preprocessing.channels == 1, shortest=shortest)
             where = None if points is None else points[position] * np.float32(reduced)
-            return preprocessing(image, where), content_hash(path)
+            return preprocessing(image, where, crop), content_hash(path)
         except (UnreadableImageError, ValueError, OSError) as error:
             return str(error)
 

@@ -114,10 +114,15 @@ class CentreCrop(A.ImageOnlyTransform):  # type: ignore[misc]
 
     def apply(self, img: Pixels, **_: Any) -> Pixels:
         """Cut the square out."""
-        height, width = img.shape[:2]
-        side = max(1, round(min(height, width) * self.share))
-        top, left = (height - side) // 2, (width - side) // 2
-        return img[top : top + side, left : left + side]
+        return _centred_square(img, self.share)[0]
+
+
+def _centred_square(image: Pixels, share: float) -> tuple[Pixels, int, int]:
+    """Return the square, and how many pixels lie left of it and above."""
+    height, width = image.shape[:2]
+    side = max(1, round(min(height, width) * share))
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side], left, top
 
 
 class Preprocessing:
@@ -171,12 +176,16 @@ class Preprocessing:
         shares = [step.share for step in self._pipeline.transforms if isinstance(step, CentreCrop)]
         return math.ceil(2 * self.stored_side / math.prod(shares))
 
-    def __call__(self, image: Pixels, points: Points | None = None) -> Pixels:
+    def __call__(
+        self, image: Pixels, points: Points | None = None, crop: float | None = None
+    ) -> Pixels:
         """Turn one picture into stored pixels.
 
         Args:
             image: uint8 [H, W] or [H, W, 3], RGB.
             points: float32 [5, 2], x and y of the five points in pixels of ``image``.
+            crop: share, in (0, 1], of the centred square that goes through the steps; None: all of
+                the picture.
 
         Returns:
             uint8 [stored_side, stored_side, channels].
@@ -185,6 +194,9 @@ class Preprocessing:
             image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         elif self.channels == 3 and image.ndim == 2:
             image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
+        if crop is not None:
+            image, left, top = _centred_square(image, crop)
+            points = None if points is None else points - np.array([left, top], np.float32)
         side = self.stored_side
         image = self._pipeline(image=image, points=points, side=side)["image"]
         if image.shape[:2] != (side, side):

@@ -1,6 +1,6 @@
 """Run folders as objects: what a run was told, how it ended, what it answered."""
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from facialnet.errors import UserError, gist
+from facialnet.evaluation.run_files import (
+    CONFIG,
+    METRICS,
+    RESULTS,
+    again,
+    in_sweep,
+    read_epochs,
+    read_json,
+    read_settings,
+    tasks_of,
+)
 from facialnet.labels import Task
-
-_CONFIG, _RESULTS, _METRICS = "config.yaml", "results.json", "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -22,9 +30,9 @@ class Run:
 
     Attributes:
         folder: where it lies.
-        status: ``done``, ``interrupted``, ``failed``, ``unfinished`` where the run left no
-            results: it still goes on, or it was killed; ``damaged`` where a job of a sweep left
-            files that cannot be read.
+        status: ``done``, ``interrupted``, ``failed``, ``pruned`` by a search that saw no promise in
+            it, ``unfinished`` where the run left no results: it still goes on, or it was killed;
+            ``damaged`` where a job of a sweep left files that cannot be read.
         config: its settings, nested as in config.yaml.
         results: content of results.json; empty for an unfinished run.
         metrics: content of metrics.json; empty unless the run is done.
@@ -51,6 +59,13 @@ class Run:
     def name(self) -> str:
         """Return the experiment's name."""
         return str(self.results.get("name") or self.config.get("name") or self.folder.name)
+
+    @property
+    def system(self) -> str | None:
+        """Return the name that was given as ``+system=NAME``, or None."""
+        overrides = [str(each).partition("=") for each in self.results.get("overrides") or []]
+        names = [name for key, _, name in overrides if key.lstrip("+") == "system" and name]
+        return names[-1] if names else None
 
     @property
     def fold(self) -> int | None:
@@ -88,6 +103,29 @@ class Run:
         path = self.results.get("checkpoint")
         return None if path is None else str(path)
 
+    @property
+    def validation(self) -> float | None:
+        """Return the validation accuracy, the mean over the tasks; also of a pruned run.
+
+        It is what a search compares: ``score`` where the run left one, else that of the last epoch.
+        """
+        last = (self.results.get("metrics") or {}).get("val/accuracy")
+        score = self.results.get("score")
+        value = float(score if score is not None else last if last is not None else math.nan)
+        return value if math.isfinite(value) else None
+
+    @property
+    def claim(self) -> dict[str, Any]:
+        """Return what a paper reports of this experiment, on whatever data; empty if nothing."""
+        claim = self.config.get("claim")
+        return claim if isinstance(claim, dict) else {}
+
+    @property
+    def trouble(self) -> str:
+        """Return in one line why it has no figures, as far as that is known; else empty."""
+        error = str(self.results.get("error") or "").strip()
+        return "" if self.done else self.problem or error.partition("\n")[0]
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Return the settings as dotted keys and values."""
@@ -103,9 +141,9 @@ class Run:
         try:
             return pd.read_parquet(path)
         except FileNotFoundError:
-            raise UserError(f"{path} is missing; {_again(self.folder)}") from None
+            raise UserError(f"{path} is missing; {again(self.folder)}") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({gist(error)}); {_again(self.folder)}") from None
+            raise UserError(f"{path} is damaged ({gist(error)}); {again(self.folder)}") from None
 
     def majority(self, task: str) -> float | None:
         """Return the accuracy of always answering the most frequent training class."""
@@ -122,11 +160,11 @@ def read_run(folder: Path) -> Run:
     if run.status == "unfinished":
         goes_on = (
             "start the sweep again: finished jobs are passed over, this one goes on"
-            if _in_sweep(folder)
+            if in_sweep(folder)
             else f"go on with the command that started it, run_dir={folder} and ckpt_path=last"
         )
         raise UserError(
-            f"{folder}: this run has no {_RESULTS}: it has not ended, or was killed; {goes_on}"
+            f"{folder}: this run has no {RESULTS}: it has not ended, or was killed; {goes_on}"
         )
     return run
 
@@ -146,7 +184,7 @@ def find_runs(folder: Path) -> list[Run]:
     if jobs:
         return [_read_job(path) for path in sorted(jobs)]
     raise UserError(
-        f"{folder}: no run in here (a run's folder holds {_CONFIG} and {_RESULTS}); name a run's "
+        f"{folder}: no run in here (a run's folder holds {CONFIG} and {RESULTS}); name a run's "
         "folder, or a sweep's"
     )
 
@@ -161,24 +199,24 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _holds_run(folder: Path) -> bool:
-    return (folder / _CONFIG).is_file() or (folder / _RESULTS).is_file()
+    return (folder / CONFIG).is_file() or (folder / RESULTS).is_file()
 
 
 def _read(folder: Path) -> Run:
-    config = _yaml(folder / _CONFIG)
-    results = _json(folder / _RESULTS) if (folder / _RESULTS).is_file() else {}
+    config = read_settings(folder / CONFIG)
+    results = read_json(folder / RESULTS) if (folder / RESULTS).is_file() else {}
     status = str(results.get("status", "failed")) if results else "unfinished"
-    metrics = _json(folder / _METRICS) if status == "done" else {}
+    metrics = read_json(folder / METRICS) if status == "done" else {}
     if status == "done" and not isinstance(metrics.get("tasks"), dict):
-        raise UserError(f"{folder / _METRICS} is damaged (it holds no tasks); {_again(folder)}")
+        raise UserError(f"{folder / METRICS} is damaged (it holds no tasks); {again(folder)}")
     return Run(
         folder=folder,
         status=status,
         config=config,
         results=results,
         metrics=metrics,
-        epochs=_epochs(folder / "epochs.csv"),
-        tasks=_tasks(folder, config),
+        epochs=read_epochs(folder / "epochs.csv"),
+        tasks=tasks_of(folder, config),
     )
 
 
@@ -189,70 +227,7 @@ def _read_job(folder: Path) -> Run:
         if run.done:
             _ = run.predictions  # damage shows only once they are read
     except UserError as error:
-        config = _yaml(folder / _CONFIG)
-        tasks = _tasks(folder, config)
+        config = read_settings(folder / CONFIG)
+        tasks = tasks_of(folder, config)
         return Run(folder, "damaged", config, {}, {}, None, tasks, problem=str(error))
     return run
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; {_again(path.parent)}") from None
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({gist(error)}); {_again(path.parent)}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged (it holds no object); {_again(path.parent)}")
-    return content
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: without it nobody knows what was run") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({gist(error)})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged (it holds no settings)")
-    return content
-
-
-def _epochs(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
-        return None
-    try:
-        table = pd.read_csv(path)
-    except ValueError as error:  # pandas' parser errors and empty files are of this kind
-        raise UserError(f"{path} is damaged ({gist(error)}); delete it to go on without") from None
-    return table if "epoch" in table.columns and len(table) else None
-
-
-def _tasks(folder: Path, config: Mapping[str, Any]) -> dict[str, Task]:
-    try:
-        return {
-            name: Task(
-                name=name,
-                column=str(entry["column"]),
-                classes=tuple(str(label) for label in entry["classes"]),
-                ordinal=bool(entry.get("ordinal", False)),
-                weight=float(entry.get("weight", 1.0)),
-            )
-            for name, entry in config["tasks"].items()
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / _CONFIG}: the tasks cannot be read ({gist(error)})") from None
-
-
-def _in_sweep(folder: Path) -> bool:
-    return (folder.absolute().parent / "multirun.yaml").is_file()
-
-
-def _again(folder: Path) -> str:
-    if not (folder / "checkpoints").is_dir():
-        return "test again with the command that made it"
-    how = "start the command again"
-    if not _in_sweep(folder):  # a run by itself would be given another folder, and start anew
-        how += f" with run_dir={folder} ckpt_path=last"
-    return f"delete {folder / _RESULTS} and {how}: it goes on from its last checkpoint"

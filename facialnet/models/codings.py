@@ -22,8 +22,9 @@ def output_count(coding: str, classes: int) -> int:
 def log_probabilities(outputs: Tensor, coding: str) -> Tensor:
     """Return each class's log-probability, float32 [..., classes].
 
-    Thresholds that contradict each other, as those of ``or_cnn`` may, are first lowered to the
-    least before them, so that a probability to be beyond a class never rises with the class.
+    Probabilities to be beyond a class that contradict each other, as those of ``or_cnn`` may by
+    rising with the class, are first put in falling order. That changes none of them, so as many as
+    before are above one half; their number is the class that Niu et al. 2016 (section 3) answer.
 
     Args:
         outputs: float [..., classes], or [..., classes - 1] for codings by thresholds.
@@ -33,11 +34,11 @@ def log_probabilities(outputs: Tensor, coding: str) -> Tensor:
     if coding == "softmax":
         return values.log_softmax(-1)
     if coding == "corn":
-        # log P(y > k) = sum of the log conditional probabilities up to k (Shi et al. 2021, eq. 4)
+        # log P(y > k) is the sum of the log conditional probabilities up to k (Shi et al. 2021)
         reached = functional.pad(functional.logsigmoid(values).cumsum(-1), (1, 0))
         stopped = functional.pad(functional.logsigmoid(-values), (0, 1))
         return reached + stopped
-    beyond = values.sigmoid().cummin(-1).values
+    beyond = values.sigmoid().sort(-1, descending=True).values
     edges = functional.pad(functional.pad(beyond, (1, 0), value=1.0), (0, 1), value=0.0)
     shares = (edges[..., :-1] - edges[..., 1:]).clamp(min=_LEAST)
     return torch.log(shares / shares.sum(-1, keepdim=True))

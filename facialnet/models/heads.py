@@ -72,7 +72,7 @@ class MLPHead(Head):
         super().__init__(coding=coding)
         if norm not in NORMS:
             raise UserError(f"head.norm={norm}: allowed values are {', '.join(NORMS)}")
-        self.sigmoid = sigmoid and classes == 2
+        self.sigmoid = sigmoid and classes == 2 and coding == "softmax"
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         width = features
         for number, (units, share) in enumerate(_layers(hidden, dropout), start=1):

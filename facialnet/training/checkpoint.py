@@ -1,9 +1,9 @@
 """Reading checkpoints: weights beside a plain card that says how to use them.
 
 The card (key ``facialnet``) holds ``format``, ``tasks``, ``model``, ``preprocess``, ``store``,
-``choices``, ``data``, ``protocol``, ``training``, ``calibration``, ``stamp`` and ``config``:
-numbers, texts, lists and dictionaries only, so that ``torch.load`` opens the file with
-``weights_only=True``.
+``choices``, ``data``, ``protocol``, ``training``, ``init`` (see ``training.transfer``),
+``calibration``, ``stamp`` and ``config``: numbers, texts, lists and dictionaries only, so that
+``torch.load`` opens the file with ``weights_only=True``.
 """
 
 import pickle

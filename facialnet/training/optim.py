@@ -20,7 +20,8 @@ def parameter_groups(
     Decay acts on weights of convolutions and dense layers only. Biases and the scales and shifts
     of norms have one dimension each; pulling them to zero limits no capacity and hurts norms
     (Goyal et al. 2017, section 5.1). Frozen parameters are left out. Each group's ``lr_share`` is
-    its learning rate as a share of the optimiser's.
+    its learning rate as a share of the optimiser's; the backbone's groups, if there are any, come
+    last and have a ``name``, under which their rates are logged.
 
     Args:
         network: what is trained; with a part ``backbone``, unless ``backbone_lr`` is 1.
@@ -35,13 +36,14 @@ def parameter_groups(
     if not 0 < backbone_lr < float("inf"):
         raise UserError(f"backbone_lr={backbone_lr} must be above 0; to freeze: callbacks=finetune")
     named = list(network.named_parameters())
-    groups = []
-    if backbone_lr != 1:
-        inside = [p for name, p in named if name.startswith("backbone.")]
-        groups += _decayed_and_not(inside, weight_decay, backbone_lr)
-        named = [(name, p) for name, p in named if not name.startswith("backbone.")]
-    groups += _decayed_and_not([p for _, p in named], weight_decay, 1.0)
+    inside = [p for name, p in named if backbone_lr != 1 and name.startswith("backbone.")]
+    apart = {id(p) for p in inside}
+    rest = [p for _, p in named if id(p) not in apart]
+    groups = _decayed_and_not(rest, weight_decay, 1.0)
     groups[-1]["params"] += list(others.parameters()) if others is not None else []
+    if backbone_lr != 1:
+        slower = _decayed_and_not(inside, weight_decay, backbone_lr)
+        groups += [g | {"name": f"backbone_pg{i}"} for i, g in enumerate(slower, start=1)]
     return groups
 
 

@@ -1,12 +1,15 @@
 """The folder that a run leaves: where it lies, what it says, how a run goes on in it."""
 
 import json
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from facialnet.errors import UserError
 
@@ -62,8 +65,20 @@ def environment() -> dict[str, Any]:
         "git_revision": _git_revision(),
         "python": platform.python_version(),
         "packages": packages,
+        "machine": {"cores": _cores(), "gpu": _gpu()},
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _gpu() -> str | None:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _git_revision() -> str | None:

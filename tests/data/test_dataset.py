@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import albumentations as A
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -207,6 +210,43 @@ def test_impossible_settings_are_refused(store, preprocessing, settings, message
     split = Split(np.arange(20), np.arange(20, 30), np.arange(30, 40), "by hand")
     with pytest.raises(UserError, match=message):
         FaceDataModule(store, split, [GENDER], preprocessing, Augmentation(), **settings)
+
+
+def test_a_data_sets_weight_is_in_its_training_batches(store, preprocessing):
+    sources = np.where(np.arange(40) % 4 == 0, "lfw", "photos")
+    manifest = store.manifest.assign(source=pd.Series(sources, dtype="str"))
+    weighted = SimpleNamespace(manifest=manifest, pixels=store.pixels)
+    split = Split(np.arange(20), np.arange(20, 30), np.arange(30, 40), "by hand")
+    arguments = (weighted, split, [GENDER], preprocessing, Augmentation())
+    data = FaceDataModule(*arguments, batch_size=8, source_weights={"lfw": 0.25})
+    for batch in data.train_dataloader():
+        assert batch["weights"].dtype == torch.float32
+        expected = [0.25 if row % 4 == 0 else 1.0 for row in batch["rows"].tolist()]
+        assert batch["weights"].tolist() == expected
+    assert "weights" not in next(iter(data.val_dataloader()))
+    assert "weights" not in next(iter(data.test_dataloader()))
+    for none in (None, {}):
+        plain = FaceDataModule(*arguments, source_weights=none)
+        assert "weights" not in next(iter(plain.train_dataloader()))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            {"lfv": 0.5},
+            r"data\.source_weights\.lfv: no picture is of this data set; there is photos",
+        ),
+        ({"photos": -1}, r"data\.source_weights\.photos=-1 must be at least 0"),
+        ({"photos": float("nan")}, r"data\.source_weights\.photos=nan must be at least 0"),
+    ],
+)
+def test_impossible_weights_are_refused(store, preprocessing, weights, message):
+    split = Split(np.arange(20), np.arange(20, 30), np.arange(30, 40), "by hand")
+    with pytest.raises(UserError, match=message):
+        FaceDataModule(
+            store, split, [GENDER], preprocessing, Augmentation(), source_weights=weights
+        )
 
 
 @pytest.mark.parametrize("empty", ["train", "val", "test"])

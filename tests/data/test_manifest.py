@@ -3,6 +3,7 @@ import pytest
 
 from facialnet.data.manifest import (
     COLUMNS,
+    CROP,
     FINGERPRINTS,
     LANDMARKS,
     as_manifest,
@@ -74,12 +75,22 @@ def test_path_column_is_needed():
 
 @pytest.mark.parametrize(
     ("column", "value", "allowed"),
-    [("gender", "Female", "male, female"), ("age_group", "8-12", "8-13"), ("race", "", "indian")],
+    [
+        ("gender", "Female", "male, female"),
+        ("age_group", "8-12", "8-13"),
+        ("race", "", "indian"),
+        ("part", "dev", "train, val, test"),
+    ],
 )
 def test_unknown_label_is_named_with_its_picture(column, value, allowed):
     message = error_of(rows(**{column: [None, value]}))
     assert f"unknown {column} {value!r} for b/c.jpg" in message
     assert allowed in message
+
+
+@pytest.mark.parametrize("crop", [0, -0.1, 1.01, float("inf")])
+def test_a_crop_is_a_share(crop):
+    assert f"crop {crop:g} for b/c.jpg must lie in (0, 1]" in error_of(rows(crop=[1, crop]))
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../a.jpg", "a/../../b.jpg", "a/..", None])
@@ -94,7 +105,7 @@ def test_dots_in_names_are_no_parent_folders(path):
 
 
 def test_a_written_manifest_reads_back_the_same(tmp_path):
-    optional = {name: [1.5, None] for name in LANDMARKS}
+    optional = {name: [1.5, None] for name in LANDMARKS} | {CROP: [0.5, None]}
     optional |= {name: ["ab", None] for name in (*FINGERPRINTS, "dropped")}
     table = as_manifest(rows(gender=["male", None], fold=[0, None], **optional))
     assert set(table.columns) == {*COLUMNS, *optional}
@@ -112,18 +123,21 @@ def test_hash_sees_every_value_and_the_order_of_rows():
         table[:1],
         as_manifest(rows(gender=["male", "male"], age_years=[1, 2])),
         as_manifest(rows(gender=["male", "female"], age_years=[1, None])),
+        as_manifest(rows(gender=["male", "female"], age_years=[1, 2], part=[None, "val"])),
+        as_manifest(rows(gender=["male", "female"], age_years=[1, 2], crop=[0.5, None])),
     ]
     hashes = {manifest_hash(other) for other in [table, *others]}
-    assert len(hashes) == 5
+    assert len(hashes) == 7
 
 
 def test_hash_is_the_same_on_every_machine_and_version():
-    # The value is written down: caches and checkpoints of another machine are found by it.
+    # The value is written down: caches and checkpoints of another machine are found by it. It is
+    # from the time before there were parts.
     table = as_manifest(rows(gender=["male", None], fold=[3, None]))
     text = (
         "path,source,subject,album,photo,fold,gender,age_group,age_years,race\n"
         "a.jpg,,,,,3,male,,,\n"
         "b/c.jpg,,,,,,,,,\n"
     )
-    assert table.to_csv(index=False, lineterminator="\n") == text
+    assert table.drop(columns="part").to_csv(index=False, lineterminator="\n") == text
     assert manifest_hash(table) == "dc0d39ce47ffc084ead5b96bac8b8961"

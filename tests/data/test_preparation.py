@@ -155,9 +155,20 @@ def test_an_audit_alone_writes_no_store(run, source, tmp_path):
     assert prepared.audit["unreadable_files"] == {"3.jpg": "not a picture"}
     assert json.loads(prepared.audit_path.read_text()) == prepared.audit
     assert [path.name for path in prepared.audit_path.parent.iterdir()] == ["audit.json"]
+    assert prepared.manifest["path"].tolist() == ["0.jpg", "1.jpg", "2.jpg"]
     after = run()  # an audit is no store
     assert len(after.store) == 3
     assert after.audit == prepared.audit
+    assert after.manifest is after.store.manifest
+    assert after.manifest[prepared.manifest.columns.tolist()].equals(prepared.manifest)
+
+
+def test_people_of_two_data_sets_are_counted_apart(run, source):
+    source.rows["source"] = ["here", "here", "here", "there", "here", "here"]
+    assert run().audit["people"] == 3
+    source.rows.loc[3, ["subject", "album"]] = ["s1", "a1"]
+    audit = run().audit
+    assert (audit["people"], audit["albums"]) == (3, 2)
 
 
 def test_the_second_time_nothing_is_decoded(run, tmp_path, monkeypatch):

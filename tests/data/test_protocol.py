@@ -53,13 +53,18 @@ def test_share_of_validation(manifest, val_share):
     assert share == pytest.approx(val_share, abs=0.03)
 
 
-def test_rows_without_a_fold_are_left_out(manifest):
+@pytest.mark.parametrize("protocol", [OfficialFolds, LeviHassner])
+def test_rows_without_a_fold_are_trained_on(manifest, protocol):
     partly = manifest.copy()
     partly.loc[::10, "fold"] = pd.NA
-    split = OfficialFolds(test_fold=2).split(partly)
-    known = np.flatnonzero(partly["fold"].notna().to_numpy(bool))
-    assert_partition(split, known)
+    split = protocol(test_fold=2).split(partly)
+    assert_partition(split, range(len(manifest)))
+    assert set(np.flatnonzero(partly["fold"].isna())) <= set(split.train)
+    assert (np.diff(split.train) > 0).all()
     assert (partly["fold"].iloc[split.test] == 2).all()
+    known = partly[partly["fold"].notna()]  # who is held out follows from the folds alone
+    alone = protocol(test_fold=2).split(known.reset_index(drop=True))
+    assert partly["path"].iloc[split.val].tolist() == known["path"].iloc[alone.val].tolist()
 
 
 @pytest.mark.parametrize(

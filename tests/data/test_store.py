@@ -140,6 +140,27 @@ def test_a_large_picture_is_aligned_like_a_small_one(tmp_path):
     assert np.abs(first - plain).mean() > 20  # they were aligned at all
 
 
+def test_a_crop_is_applied_at_full_detail(tmp_path):
+    """A large JPEG is decoded smaller, but not so far that what a crop leaves would suffer."""
+    draw = np.random.default_rng(0)
+    coarse = draw.integers(0, 256, (200, 200), np.uint8)
+    large = Image.fromarray(coarse).resize((1600, 1600), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "a.jpg", quality=95)
+    rows = as_manifest(pd.DataFrame({"path": ["a.jpg"] * 3, "crop": [None, 0.125, 1.0]}))
+    preprocessing = Preprocessing(size=100, margin=0)
+    folder = tmp_path / "set" / "store"
+    assert not write_store(
+        folder, key="k", rows=rows, root=tmp_path, preprocessing=preprocessing, spec={}
+    )
+    store = open_store(folder)
+    whole, part, square = store.pixels([0, 1, 2]).astype(int)
+    np.testing.assert_array_equal(whole, square)
+    expected = preprocessing(np.asarray(large)[700:900, 700:900]).astype(int)
+    assert np.abs(part - expected).mean() < 4
+    assert np.abs(part - whole).mean() > 20
+    assert store.manifest["crop"].isna().tolist() == [True, False, False]
+
+
 def test_coincident_points_quarantine_the_picture(photos, write):
     rows = photos.rows[:3].assign(**{name: np.float32(5) for name in LANDMARKS})
     rows.loc[1, list(LANDMARKS)] = np.nan

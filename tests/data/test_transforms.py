@@ -136,6 +136,24 @@ def test_impossible_share_is_refused(share):
         CentreCrop(share)
 
 
+@pytest.mark.parametrize("shape", [(60, 90), (91, 60, 3)])
+def test_a_pictures_own_crop_comes_before_the_steps(shape):
+    image = noise(*shape)
+    steps = {"crop": CentreCrop(0.8)}
+    preprocessing = Preprocessing(size=20, margin=2, channels=1, steps=steps)
+    top, left = ((side - 30) // 2 for side in shape[:2])
+    by_hand = preprocessing(image[top : top + 30, left : left + 30])
+    np.testing.assert_array_equal(preprocessing(image, crop=0.5), by_hand)
+    assert not np.array_equal(preprocessing(image), by_hand)
+
+
+def test_points_move_with_the_picture_that_is_cropped():
+    points = moved(ARCFACE, degrees=10, scale=1, shift=(84, 44)).astype(np.float32)
+    image = dotted(points, sigma=2, shape=(200, 280))
+    aligned = Preprocessing(steps={"align": AlignFivePoints()})
+    np.testing.assert_allclose(aligned(image, points, crop=0.9), aligned(image, points), atol=1)
+
+
 # --- alignment -----------------------------------------------------------------------------------
 
 

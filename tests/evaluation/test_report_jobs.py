@@ -54,3 +54,15 @@ def test_nothing_is_said_of_a_whole_sweep_or_without_its_settings(tmp_path):
     assert missing_jobs(find_runs(tmp_path), [tmp_path]) == []
     job(tmp_path, "seed-1", seed=1)
     assert told(tmp_path, {"seed": "0,1"}) == []
+
+
+def test_a_search_runs_no_grid_so_that_nothing_is_missing(tmp_path):
+    job(tmp_path, "seed-0_tasks-age")
+    params = {"tasks": "age,gender", "seed": "0,1"}
+    for target, missing in (
+        ("hydra_plugins.facialnet_sweepers.ChainSweeper", 0),
+        ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", 1),
+    ):
+        hydra = {"sweeper": {"_target_": target, "params": params}, "overrides": {"task": []}}
+        (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+        assert len(missing_jobs(find_runs(tmp_path), [tmp_path])) == missing

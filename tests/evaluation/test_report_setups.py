@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from believable_runs import GENDER, faces, make_folds, make_run
 
+from facialnet.evaluation.report.naming import setting_names, value_text
 from facialnet.evaluation.report.setups import distinct, setups_of
 from facialnet.evaluation.runs import find_runs
 from facialnet.labels import Task
@@ -250,3 +251,63 @@ def test_callbacks_and_views_are_named_in_words(tmp_path):
         frozenset({"with early stopping", "views: single"}),
         frozenset({"without early stopping", "views: ten crop"}),
     }
+
+
+def test_a_remark_or_a_folder_makes_no_other_setup(tmp_path):
+    make(tmp_path, "a", settings={"note": None, "data.parts.lfw.root": "/x"})
+    make(tmp_path, "b", fold=1, settings={"note": "smaller", "data.parts.lfw.root": "/y"})
+    (setup,) = setups_of(find_runs(tmp_path))
+    assert len(setup.runs) == 2
+
+
+def test_frozen_parts_and_first_weights_are_other_setups(tmp_path):
+    freezing = {"callbacks.freezing": {"_target_": "x.Freezing", "until": {"backbone": 1}}}
+    make(tmp_path, "a", settings={"callbacks.freezing": None, "init_from": None})
+    make(tmp_path, "b", settings=freezing | {"init_from": None})
+    checkpoint = "/o/celeba_pretrain/r1/checkpoints/best.ckpt"
+    make(tmp_path, "c", settings=freezing | {"init_from": checkpoint})
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path))]
+    assert sorted(labels[0].split(", ")) == ["init_from=none", "without freezing"]
+    assert "with freezing" in labels[1]
+    assert "init_from=celeba_pretrain/r1" in labels[2]
+
+
+def test_a_group_that_is_empty_in_some_runs_is_named_once(tmp_path):
+    make(tmp_path, "a", settings={"ordinal": {}})
+    make(tmp_path, "b", settings={"ordinal": {"_target_": "x.DLDL", "sigma": 1.0}})
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path))]
+    assert labels == ["ordinal: none", "DLDL"]
+
+
+def test_numbers_that_a_search_drew_are_rounded_in_labels(tmp_path):
+    make(tmp_path, "a", settings={"optimizer.lr": 0.0123456789})
+    make(tmp_path, "b", settings={"optimizer.lr": 0.02})
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path))]
+    assert labels == ["lr=0.01235", "lr=0.02"]
+
+
+def test_settings_are_named_by_as_little_as_tells_them_apart():
+    keys = ["optimizer.lr", "head.gender.lr", "head.age.lr", "loss._target_", "seed"]
+    assert setting_names(keys) == {
+        "optimizer.lr": "optimizer.lr",
+        "head.gender.lr": "gender.lr",
+        "head.age.lr": "age.lr",
+        "loss._target_": "loss",
+        "seed": "seed",
+    }
+    assert value_text("loss._target_", "a.b.Focal") == "Focal"
+    assert value_text("init_from", "weights/resnet.pth") == "resnet.pth"
+    assert value_text("dropout", None) == value_text("ordinal", {}) == "none"
+
+
+def test_systems_are_named_by_their_names_and_what_tells_their_runs_apart(tmp_path):
+    for name, rate in (("vgg16", 0.1), ("vgg16", 0.2), ("lfw_cnn", 0.1)):
+        make(
+            tmp_path,
+            f"{name}{rate}",
+            settings={"optimizer.lr": rate, "model.backbone._target_": f"x.{name}"},
+            results={"overrides": [f"+system={name}"]},
+        )
+    make(tmp_path, "killed", settings={"model.backbone._target_": "x.Y"}, status="unfinished")
+    labels = [setup.label for setup in setups_of(find_runs(tmp_path))]
+    assert labels == ["adience_aug", "lfw_cnn", "vgg16, lr=0.1", "vgg16, lr=0.2"]

@@ -143,3 +143,49 @@ def test_an_unfinished_job_is_gone_on_with_by_its_sweep(run_folder):
     (run_folder / "results.json").unlink()
     with pytest.raises(UserError, match=r"no results\.json.*start the sweep again"):
         find_runs(run_folder)
+
+
+def test_a_pruned_run_has_its_last_score_and_no_figures(tmp_path):
+    manifest = faces(100, people=20)
+    make_run(tmp_path / "a", manifest, status="pruned", validation=0.61)
+    make_run(tmp_path / "b", manifest, status="failed", results={"error": "no room\nline 2"})
+    pruned, failed = find_runs(tmp_path)
+    assert (pruned.status, pruned.done, pruned.validation) == ("pruned", False, 0.61)
+    assert pruned.metrics == {}
+    assert (failed.validation, failed.trouble) == (None, "no room")
+
+
+def test_what_a_search_compares_goes_before_the_last_epoch(tmp_path):
+    score = {"score": 0.7}
+    make_run(tmp_path / "a", faces(100, people=20), bare=True, validation=0.6, results=score)
+    assert read_run(tmp_path / "a").validation == 0.7
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_a_validation_accuracy_that_is_no_number_is_none(tmp_path, value):
+    metrics = {} if value is None else {"val/accuracy": value}
+    make_run(tmp_path / "a", faces(100, people=20), bare=True, results={"metrics": metrics})
+    assert read_run(tmp_path / "a").validation is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["+system=vgg16", "seed=1"], "vgg16"),
+        (["++system=vgg16"], "vgg16"),
+        (["+experiment=lfw_cnn", "model.system=x"], None),
+        ([], None),
+    ],
+)
+def test_the_system_is_the_one_that_was_given(tmp_path, overrides, name):
+    make_run(tmp_path / "a", faces(100, people=20), bare=True, results={"overrides": overrides})
+    assert read_run(tmp_path / "a").system == name
+
+
+def test_a_claim_is_known_whatever_the_data(tmp_path):
+    claim = {"data": "celeba", "gender": 0.9}
+    manifest = faces(100, people=20)
+    make_run(tmp_path / "a", manifest, bare=True, settings={"claim": claim})
+    make_run(tmp_path / "b", manifest, bare=True, settings={"claim": None})
+    assert read_run(tmp_path / "a").claim == claim
+    assert read_run(tmp_path / "b").claim == {}

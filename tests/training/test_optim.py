@@ -47,10 +47,10 @@ def test_the_backbone_may_learn_more_slowly():
     network = nn.ModuleDict({"backbone": nn.Conv2d(1, 4, 3), "heads": nn.Linear(4, 2)})
     extra = nn.ParameterList([nn.Parameter(torch.zeros(3, 3))])
     groups = parameter_groups(network, 0.01, backbone_lr=0.1, others=extra)
-    assert [group["lr_share"] for group in groups] == [0.1, 0.1, 1.0, 1.0]
+    assert [group["lr_share"] for group in groups] == [1.0, 1.0, 0.1, 0.1]
     assert [group["weight_decay"] for group in groups] == [0.01, 0.0, 0.01, 0.0]
-    assert [len(group["params"]) for group in groups] == [1, 1, 1, 2]
-    assert groups[3]["params"][-1] is extra[0]
+    assert [len(group["params"]) for group in groups] == [1, 2, 1, 1]
+    assert groups[1]["params"][-1] is extra[0]
 
 
 @pytest.mark.parametrize("share", [0, -1, float("inf"), float("nan")])

@@ -11,4 +11,6 @@ def model_card(report: Report) -> str:
     card = templates(markup=False).get_template("card.md.j2")
     parts = [card.render(report=report, detail=detail) for detail in report.details]
     cards = [re.sub(r"\n{3,}", "\n\n", part.strip()) for part in parts]
+    if report.which:
+        cards.insert(0, f"> {report.which}.")
     return "\n\n---\n\n".join(cards) + "\n"

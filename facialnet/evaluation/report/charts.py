@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -13,17 +14,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
+from facialnet.evaluation.report.point_names import name_points
+
 # Stand-ins: an SVG on a page gets the page's own colours, which follow light and dark.
-_INK, _MUTED, _GRID = "#000101", "#000102", "#000103"
-_SERIES = ("#000201", "#000202", "#000203")
+INK, MUTED, GRID, CARD = "#000101", "#000102", "#000103", "#000104"
+SERIES = ("#000201", "#000202", "#000203")
+RANKS = ("#000301", "#000302", "#000303", "#000304")  # from the worst quarter to the best
 _VARIABLES = {
-    _INK: "--ink",
-    _MUTED: "--muted",
-    _GRID: "--line",
-    **{colour: f"--series-{n}" for n, colour in enumerate(_SERIES, 1)},
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--line",
+    CARD: "--card",
+    **{colour: f"--series-{n}" for n, colour in enumerate(SERIES, 1)},
+    **{colour: f"--rank-{n}" for n, colour in enumerate(RANKS, 1)},
 }
+# Letters with a rim in the colour of the ground; matplotlib's own rim would make outlines of them.
+HALO = "halo"
+_RIM = f"paint-order: stroke; stroke: {CARD}; stroke-width: 2.5; stroke-linejoin: round"
 _SIZE = (3.6, 2.5)  # inches; two to four stand side by side
-_LONGEST = 28  # characters of a name in a chart; longer ones leave it no room
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
@@ -48,8 +56,8 @@ def curves_chart(
         percent: whether values are shares, shown in per cent.
         log: whether the values' axis is logarithmic.
     """
-    axes = _axes(title)
-    for (name, several), colour in zip(curves.items(), _SERIES, strict=False):
+    axes = chart_axes(title)
+    for (name, several), colour in zip(curves.items(), SERIES, strict=False):
         for number, (epochs, values) in enumerate(several):
             axes.plot(
                 epochs,
@@ -70,7 +78,7 @@ def curves_chart(
     if log:
         axes.set_yscale("log")
     if len(curves) > 1:
-        axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     return svg_of(axes, title)
 
 
@@ -82,7 +90,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]], *, title: str) -> str:
             two None where a bin is empty.
         title: above the chart.
     """
-    axes = _axes(title)
+    axes = chart_axes(title)
     full = [entry for entry in bins if entry["images"]]
     confidence = [entry["confidence"] for entry in full]
     total = max(sum(entry["images"] for entry in full), 1)
@@ -93,16 +101,16 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]], *, title: str) -> str:
         shares,
         width=widths,
         align="edge",
-        color=_MUTED,
+        color=MUTED,
         alpha=0.35,
         label="share of the images",
     )
-    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle="--", linewidth=1)
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
     accuracy = [entry["accuracy"] for entry in full]
-    axes.plot(confidence, accuracy, color=_SERIES[0], marker="o", markersize=4, linewidth=1.8)
+    axes.plot(confidence, accuracy, color=SERIES[0], marker="o", markersize=4, linewidth=1.8)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="confidence", ylabel="accuracy")
     _percent(axes)
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
     return svg_of(axes, title)
 
 
@@ -113,11 +121,11 @@ def coverage_chart(points: Sequence[Mapping[str, Any]], *, title: str) -> str:
         points: records with ``coverage`` and ``accuracy``.
         title: above the chart.
     """
-    axes = _axes(title)
+    axes = chart_axes(title)
     coverage = [point["coverage"] for point in points]
     accuracy = [point["accuracy"] for point in points]
-    axes.plot(coverage, accuracy, color=_SERIES[0], linewidth=1.8)
-    axes.fill_between(coverage, accuracy, 0, color=_SERIES[0], alpha=0.12, linewidth=0)
+    axes.plot(coverage, accuracy, color=SERIES[0], linewidth=1.8)
+    axes.fill_between(coverage, accuracy, 0, color=SERIES[0], alpha=0.12, linewidth=0)
     floor = min(accuracy, default=0.0)
     axes.set(xlim=(0, 1.01), ylim=(max(0.0, floor - 0.1), 1.01))
     axes.set(xlabel="images answered", ylabel="accuracy on them")
@@ -127,25 +135,21 @@ def coverage_chart(points: Sequence[Mapping[str, Any]], *, title: str) -> str:
 
 def cost_chart(points: Sequence[CostPoint], *, title: str, unit: str) -> str:
     """Draw accuracy against a cost on a logarithmic axis; those on the Pareto front are filled."""
-    axes = _axes(title, size=(5.2, 3.0))
+    axes = chart_axes(title, size=(5.2, 3.0 if len(points) <= 8 else 3.8))
+    draw_costs(axes, points, unit=unit)
+    return svg_of(axes, title)
+
+
+def draw_costs(axes: Axes, points: Sequence[CostPoint], *, unit: str) -> None:
+    """Draw networks into axes, each with its name; the Pareto front as a line."""
     front = sorted((point.cost, point.accuracy) for point in points if point.front)
-    if front:
-        axes.plot(*np.array(front).T, color=_SERIES[0], linewidth=1.2, drawstyle="steps-post")
+    steps = [corner for a, b in pairwise(front) for corner in (a, (b[0], a[1]))] + front[-1:]
+    if steps:
+        axes.plot(*np.array(steps).T, color=SERIES[0], linewidth=1.2)
     for point in points:
-        face = _SERIES[0] if point.front else "none"
-        edge = _SERIES[0] if point.front else _MUTED
+        face = SERIES[0] if point.front else "none"
+        edge = SERIES[0] if point.front else MUTED
         axes.scatter(point.cost, point.accuracy, s=42, facecolor=face, edgecolor=edge, zorder=3)
-        axes.annotate(
-            point.name
-            if len(point.name) <= _LONGEST
-            else f"{point.name[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}",
-            (point.cost, point.accuracy),
-            xytext=(6, 5),
-            textcoords="offset points",
-            fontsize=8,
-            color=_INK if point.front else _MUTED,
-            parse_math=False,
-        )
     costs = [point.cost for point in points]
     if max(costs) > 3 * min(costs):
         axes.set_xscale("log")
@@ -154,6 +158,36 @@ def cost_chart(points: Sequence[CostPoint], *, title: str, unit: str) -> str:
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    name_points(
+        axes,
+        [(point.cost, point.accuracy, point.name) for point in points],
+        [INK if point.front else MUTED for point in points],
+        line=steps,
+        gid=HALO,
+    )
+
+
+def bars_chart(values: Mapping[str, float], *, title: str) -> str:
+    """Draw shares as horizontal bars, the first one on top, each with its value."""
+    axes = chart_axes(title, size=(3.6, 0.9 + 0.27 * len(values)))
+    names, shares = list(values), list(values.values())
+    axes.barh(range(len(names)), shares, color=SERIES[0], height=0.62)
+    for place, share in enumerate(shares):
+        axes.annotate(
+            f"{100 * share:.0f} %",
+            (share, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=INK,
+        )
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.tick_params(axis="y", labelcolor=INK, length=0)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.15 * max(shares))
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     return svg_of(axes, title)
 
 
@@ -168,6 +202,7 @@ def svg_of(axes: Axes, label: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="[^"]*_\d+"', "", text)  # the page may hold many charts
+    text = text.replace(f'id="{HALO}"', f'style="{_RIM}"')
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "inherit", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
@@ -178,17 +213,18 @@ def svg_of(axes: Axes, label: str) -> str:
     return f'<svg role="img" aria-label="{name}" {spaces} {box.group(0) if box else ""}>{rest}'
 
 
-def _axes(title: str, size: tuple[float, float] = _SIZE) -> Axes:
+def chart_axes(title: str, size: tuple[float, float] = _SIZE) -> Axes:
+    """Return empty axes in the page's style, ``size`` in inches."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=9.5, color=_INK, loc="left", parse_math=False)
-    axes.tick_params(labelsize=8, colors=_MUTED, length=3)
-    axes.xaxis.label.set(color=_MUTED, fontsize=8.5)
-    axes.yaxis.label.set(color=_MUTED, fontsize=8.5)
-    axes.grid(color=_GRID, linewidth=0.7)
+    axes.set_title(title, fontsize=9.5, color=INK, loc="left", parse_math=False)
+    axes.tick_params(labelsize=8, colors=MUTED, length=3)
+    axes.xaxis.label.set(color=MUTED, fontsize=8.5)
+    axes.yaxis.label.set(color=MUTED, fontsize=8.5)
+    axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GRID)
+    axes.spines[["left", "bottom"]].set_color(GRID)
     return axes
 
 

@@ -3,14 +3,21 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from facialnet.errors import UserError
 from facialnet.evaluation.report.detail import Detail, detail_of
-from facialnet.evaluation.report.facts import leak_line
 from facialnet.evaluation.report.gap import GapRow, clean_lines, gap_rows
 from facialnet.evaluation.report.jobs import missing_jobs
 from facialnet.evaluation.report.measured import Measured, Score, Spread, measured
+from facialnet.evaluation.report.notes import (
+    Stopped,
+    leak_lines,
+    left_out,
+    notes_of,
+    people_line,
+    stamp_lines,
+    stopped_of,
+)
 from facialnet.evaluation.report.overview import (
     ResultRow,
     RunRow,
@@ -21,9 +28,11 @@ from facialnet.evaluation.report.overview import (
 )
 from facialnet.evaluation.report.pairs import Costs, Pairs, costs, paired
 from facialnet.evaluation.report.setups import Setup, distinct, setups_of
+from facialnet.evaluation.report.tuning import Tuning, tuning
 from facialnet.evaluation.runs import Run
 
-Said = TypeVar("Said", str, tuple[bool, str])
+_DETAILED = 8  # setups whose details a page can hold
+_BEST = 4  # of more setups, those whose details are shown
 
 
 @dataclass(frozen=True)
@@ -47,19 +56,27 @@ class RunTable:
 
 @dataclass(frozen=True)
 class Report:
-    """What a report says; every figure is there already."""
+    """What a report says; every figure is there already.
+
+    ``found`` holds the figures of every setup with a finished run, ``details`` their pictures and
+    tables, of the best few alone where there are many; ``which`` then says so.
+    """
 
     title: str
     data: list[str]
     runs: int
     setups: list[Setup]
+    found: list[Measured]
     results: list[ResultRow]
+    tuning: Tuning | None
     tables: list[RunTable]
+    stopped: list[Stopped]
     gap: list[GapRow]
     clean: list[str]
     pairs: Pairs | None
     costs: Costs | None
     details: list[Detail]
+    which: str
     notes: list[str]
     stamps: list[str]
     leaks: list[tuple[str, str]]
@@ -94,26 +111,30 @@ def gather(
     setups = setups_of(runs)
     found = [entry for setup in setups if (entry := measured(setup)) is not None]
     by_setup = {id(entry.setup): entry for entry in found}
+    detailed = _detailed(found)
+    trials = tuning(setups, by_setup)
     return Report(
         title=_title(runs),
         data=list(dict.fromkeys(run.data for run in runs if run.done)),
         runs=len(runs),
         setups=setups,
+        found=found,
         results=result_rows(found),
+        tuning=trials,
         tables=[
-            _run_table(setup, by_setup.get(id(setup)))
-            for setup in setups
-            if len(setup.runs) > len(setup.done) or len(setup.runs) > 1
+            _run_table(setup, by_setup.get(id(setup))) for setup in setups if len(setup.runs) > 1
         ],
+        stopped=[each for each in stopped_of(setups) if trials is None or each.status != "pruned"],
         gap=gap_rows(found),
         clean=clean_lines(found),
         pairs=paired(found, required=require_pairs),
         costs=costs(found),
-        details=[detail_of(entry) for entry in found],
-        notes=[*missing_jobs(runs, sweeps), *_notes(setups), *repeats, *problems],
-        stamps=_stamps(setups),
-        leaks=_leaks(setups),
-        people=_people(found),
+        details=[detail_of(entry) for entry in detailed],
+        which=_which(detailed, found),
+        notes=[*missing_jobs(runs, sweeps), *notes_of(setups), *repeats, *problems],
+        stamps=stamp_lines(setups),
+        leaks=leak_lines(setups),
+        people=people_line(found),
     )
 
 
@@ -134,81 +155,21 @@ def _run_table(setup: Setup, found: Measured | None) -> RunTable:
         pooled=pooled,
         images=0 if found is None else found.images,
         how="" if found is None else found.how,
-        note=_left_out(setup),
+        note=left_out(setup),
     )
 
 
-def _left_out(setup: Setup) -> str:
-    """Say which folds or runs the averages lack."""
-    parts = []
-    if setup.missing:
-        parts.append(f"{_listed('fold', setup.missing)} missing")
-    stopped = [run for run in setup.runs if not run.done]
-    parts += [f"{setup.title_of(run)}: {run.status}" for run in stopped]
-    return f"left out of mean and pooled figures: {'; '.join(parts)}" if parts else ""
+def _detailed(found: Sequence[Measured]) -> list[Measured]:
+    """Return the setups whose details are shown: of many, the best on the validation images."""
+    if len(found) <= _DETAILED:
+        return list(found)
+    return sorted(found, key=lambda each: -(each.setup.validation or 0.0))[:_BEST]
 
 
-def _stamps(setups: Sequence[Setup]) -> list[str]:
-    """Return every stamp once, with the setups that bear it."""
-    found = [(str(run.stamp), setup) for setup in setups for run in setup.done if run.stamp]
-    return [_of(bearers, setups, stamp) for stamp, bearers in _gathered(found).items()]
-
-
-def _leaks(setups: Sequence[Setup]) -> list[tuple[str, str]]:
-    """Return what is known of the runs without a stamp, as (good or warn, line)."""
-    found = [(leak_line(run), setup) for setup in setups for run in setup.done if run.stamp is None]
-    return [
-        ("good" if sure else "warn", _of(bearers, setups, line))
-        for (sure, line), bearers in _gathered(found).items()
-    ]
-
-
-def _gathered(found: Iterable[tuple[Said, Setup]]) -> dict[Said, list[str]]:
-    """Return what is said, once each, with the labels of the setups that it is said of."""
-    labels: dict[Said, list[str]] = {}
-    for said, setup in found:
-        of = labels.setdefault(said, [])
-        if setup.label not in of:
-            of.append(setup.label)
-    return labels
-
-
-def _of(labels: Sequence[str], setups: Sequence[Setup], line: str) -> str:
-    """Say of which setups a line is true, unless it is all of them."""
-    if len(setups) == 1 or len(labels) == sum(bool(setup.done) for setup in setups) > 1:
-        return f"{line[:1].upper()}{line[1:]}"
-    return f"{'; '.join(labels)}: {line}"
-
-
-def _notes(setups: Sequence[Setup]) -> list[str]:
-    """Say what the reader must not overlook."""
-    notes = [
-        f"{setup.label}: {', '.join(setup.apart)} than {setups[0].label}, so it is shown by "
-        "itself and never averaged with it"
-        for setup in setups
-        if setup.apart
-    ]
-    notes += [_of([setup.label], setups, text) for setup in setups if (text := _left_out(setup))]
-    return notes
-
-
-def _listed(noun: str, numbers: Sequence[int]) -> str:
-    words = ", ".join(str(number) for number in numbers)
-    return f"{noun}s {words}" if len(numbers) > 1 else f"{noun} {words}"
-
-
-def _people(found: Sequence[Measured]) -> str:
-    """Say what the intervals take as independent."""
-    units = {
-        entry["clustered_on"]
-        for each in found
-        for entry in each.metrics["tasks"].values()
-        if entry["images"]
-    }
-    if units == {"people"}:
-        return "95 % intervals, clustered on people"
-    if "people" in units:
-        return "95 % intervals, clustered on people where they are known"
-    if "photos" in units:
-        return "95 % intervals, clustered on photos: the data set knows no people"
-    return "95 % intervals take images as independent: the data set knows no people"
+def _which(detailed: Sequence[Measured], found: Sequence[Measured]) -> str:
+    if len(detailed) == len(found):
+        return ""
+    return (
+        f"Details are shown of {len(detailed)} of {len(found)} setups, those of the greatest "
+        "validation accuracy; a report on another one alone shows its own"
+    )

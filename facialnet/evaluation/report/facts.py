@@ -97,7 +97,7 @@ def cost_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
         ("latency on one CPU thread", _unit(cost.get("latency_ms"), "ms", 1)),
         ("weights", _unit(cost.get("weights_mb"), "MB", 1)),
         ("training speed", _unit(results.get("images_per_second"), "images/s", 0)),
-        ("time in all" if len(runs) == 1 else f"time of {len(runs)} runs", _clock(sum(seconds))),
+        ("time in all" if len(runs) == 1 else f"time of {len(runs)} runs", clock(sum(seconds))),
         ("devices", f"{results['devices']}" if "devices" in results else ""),
         ("precision", str(results.get("precision", ""))),
     ]
@@ -116,7 +116,8 @@ def _unit(value: float | None, unit: str, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f} {unit}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a time: ``1 h 12 min``, or ``4 min 20 s`` below an hour."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from facialnet.errors import UserError, gist
@@ -24,6 +25,15 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         "results.csv": results_csv(report),
         "model_card.md": model_card(report),
     }
+    return write_files(contents, folder)
+
+
+def write_files(contents: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write texts by the names of their files, all or none; return their paths.
+
+    Files of these names are replaced, each in one step. Raises UserError where the folder cannot be
+    written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".report-", dir=folder))

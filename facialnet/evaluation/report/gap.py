@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facialnet.evaluation.report.measured import Measured, Score
-from facialnet.evaluation.report.naming import identity, protocol_name
+from facialnet.evaluation.report.naming import identity, protocol_name, split_settings
 from facialnet.evaluation.report.setups import Setup
 from facialnet.evaluation.report.text import difference
 
@@ -34,7 +34,7 @@ def gap_rows(setups: Sequence[Measured]) -> list[GapRow]:
     is unpaired: each protocol tests its own images.
     """
     comparable = _comparable(setups)
-    if len({protocol_name(found.setup.runs[0]) for found in comparable}) < 2:
+    if len({split_settings(found.setup.runs[0]) for found in comparable}) < 2:
         return []
     reference = min(comparable, key=_leakiness)
     names = [found.setup.protocol for found in comparable]

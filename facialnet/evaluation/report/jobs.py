@@ -11,6 +11,7 @@ import yaml
 from facialnet.evaluation.runs import Run
 
 _SWEEP = "multirun.yaml"  # what Hydra leaves in a sweep's folder
+_GRID = "BasicSweeper"  # Hydra's own, which runs every combination
 _FOREIGN = re.compile(r"[][(){}'\"$\\]")  # syntax beyond plain values and lists of them
 _LONGEST = 120  # characters of a job's folder; longer names are cut, so that nobody can tell
 
@@ -19,7 +20,8 @@ def missing_jobs(runs: Sequence[Run], sweeps: Iterable[Path]) -> list[str]:
     """Say for each sweep's folder which jobs are missing, ``1 of 5 jobs: missing seed=1, ...``.
 
     What should be there is read from the sweep's own settings. Nothing is said of a sweep that
-    left none, or whose settings hold other than plain values and lists of them.
+    left none, or whose settings hold other than plain values and lists of them, nor of a search or
+    a chain, which do not run every combination.
     """
     notes = []
     for sweep in sweeps:
@@ -36,6 +38,8 @@ def _expected(path: Path) -> dict[str, str]:
     """Return the folder's name and the varied settings of each job; nothing where not sure."""
     try:
         hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
+        if not str(hydra["sweeper"].get("_target_", _GRID)).endswith(_GRID):
+            return {}
         params, given = hydra["sweeper"]["params"] or {}, hydra["overrides"]["task"]
         varied = _varied(params, [str(each) for each in given])
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):

@@ -20,7 +20,7 @@ COST_NAMES = {
     "multiply_adds": "multiply-adds",
     "latency_ms": "latency on one CPU thread, ms",
 }
-_MOST = 12  # setups that are compared in pairs: 66 pairs are as many as a table can hold
+_MOST = 8  # setups that are compared in pairs: 28 pairs are as many as a table can hold
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,19 @@ def paired(setups: Sequence[Measured], *, required: bool = False) -> Pairs | Non
     None where there is nothing to compare. ``required`` makes a pair that cannot be compared a
     UserError.
     """
-    tables, notes = _tables(setups)
+    chosen = _compared(setups)
+    tables, notes = _tables(chosen)
     if len(tables) < 2:
         if required:
             raise UserError(
                 "--paired: nothing to compare: name at least two runs that tested the same images"
             )
         return None
-    if len(tables) > _MOST:
-        notes.append(f"only the first {_MOST} of {len(tables)} are compared")
-        tables = dict(list(tables.items())[:_MOST])
-    records = compare_all(tables, _tasks(setups))
+    if len(chosen) < len(setups):
+        notes.append(
+            f"only the {_MOST} of {len(setups)} with the greatest validation accuracy are compared"
+        )
+    records = compare_all(tables, _tasks(chosen))
     if not records and required:
         raise UserError("--paired: nothing to compare: no task was asked in two of the setups")
     apart = [record for record in records if not record["comparable"]]
@@ -65,6 +67,14 @@ def paired(setups: Sequence[Measured], *, required: bool = False) -> Pairs | Non
     if len(apart) == len(records):
         return None  # as folds or protocols, each of which tests its own images
     return Pairs(records, notes)
+
+
+def _compared(setups: Sequence[Measured]) -> list[Measured]:
+    """Return the setups that are compared, of many the best on the validation images, in order."""
+    if len(setups) <= _MOST:
+        return list(setups)
+    best = sorted(range(len(setups)), key=lambda n: -(setups[n].setup.validation or 0.0))
+    return [setups[number] for number in sorted(best[:_MOST])]
 
 
 def _tables(setups: Sequence[Measured]) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -77,16 +87,24 @@ def _tables(setups: Sequence[Measured]) -> tuple[dict[str, pd.DataFrame], list[s
         return dict(zip(names, (run.predictions for run in setup.done), strict=True)), notes
     tables = {}
     for found in setups:
-        table = found.table
-        seeds = [run.seed for run in found.setup.done]
-        if found.pooled and len(set(seeds)) > 1:
-            kept = [number for number, seed in enumerate(seeds) if seed == seeds[0]]
-            table = table[table["run"].isin(kept)]
-            notes.append(f"{found.setup.label}: seed {seeds[0]} alone, one answer for each image")
-        elif not found.pooled and len(seeds) > 1:
-            notes.append(f"{found.setup.label}: {found.setup.title_of(found.setup.done[0])} alone")
-        tables[found.setup.label] = table
+        tables[found.setup.label], note = one_answer_each(found)
+        notes += [f"{found.setup.label}: {note}"] if note else []
     return tables, notes
+
+
+def one_answer_each(found: Measured) -> tuple[pd.DataFrame, str]:
+    """Return a setup's answers with every image once, and which of its runs they are of.
+
+    The note is empty where they are of all of them.
+    """
+    seeds = [run.seed for run in found.setup.done]
+    if found.pooled and len(set(seeds)) > 1:
+        kept = [number for number, seed in enumerate(seeds) if seed == seeds[0]]
+        table = found.table[found.table["run"].isin(kept)]
+        return table, f"seed {seeds[0]} alone, one answer for each image"
+    if not found.pooled and len(seeds) > 1:
+        return found.table, f"{found.setup.title_of(found.setup.done[0])} alone"
+    return found.table, ""
 
 
 def _tasks(setups: Sequence[Measured]) -> dict[str, Task]:

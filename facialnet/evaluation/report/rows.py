@@ -48,7 +48,7 @@ def results_csv(report: Report) -> str:
     file = io.StringIO(newline="")
     table = csv.DictWriter(file, _COLUMNS, restval="", lineterminator="\n")
     table.writeheader()
-    done = {id(detail.found.setup): detail.found for detail in report.details}
+    done = {id(found.setup): found for found in report.found}
     for setup in report.setups:
         for run in setup.runs:
             table.writerows(_run_lines(setup, run))

@@ -49,6 +49,13 @@ class Setup:
         return sorted({run.seed for run in self.runs if run.seed is not None})
 
     @property
+    def validation(self) -> float | None:
+        """Return the mean validation accuracy of its finished runs, else of those that left one."""
+        known = [run.validation for run in self.done or self.runs]
+        scores = [score for score in known if score is not None]
+        return sum(scores) / len(scores) if scores else None
+
+    @property
     def fold_count(self) -> int:
         """Return how many folds there should be, or 0 unless several were asked for."""
         if len(self.folds) < 2:

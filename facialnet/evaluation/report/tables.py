@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from facialnet.evaluation.report.content import Report, RunTable
+from facialnet.evaluation.report.gap import GapRow
 from facialnet.evaluation.report.measured import Score
+from facialnet.evaluation.report.notes import Stopped
 from facialnet.evaluation.report.pairs import COST_NAMES, Costs, Pairs
 from facialnet.evaluation.report.text import (
     DASH,
@@ -17,6 +19,7 @@ from facialnet.evaluation.report.text import (
     tested,
     with_ends,
 )
+from facialnet.evaluation.report.tuning import Tuning
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -32,11 +35,15 @@ def markdown(report: Report) -> str:
     parts += [f"> {_cell(note)}." for note in report.notes]
     parts.append(_results(report))
     parts.append(f"{report.people}.")
+    if report.tuning:
+        parts += ["## What the settings do", _trials(report.tuning), *_matter(report.tuning)]
+    if report.stopped:
+        parts += ["## Without figures", _stopped(report.stopped)]
     for table in report.tables:
         title = f"## Runs: {_cell(table.setup.label)}"
         parts += [title, _runs(table), *([f"{table.note}."] if table.note else [])]
     if report.gap:
-        parts += ["## What the split does", _gap(report)]
+        parts += ["## What the split does", gap_table(report.gap)]
         parts += [f"{line[:1].upper()}{line[1:]}." for line in report.clean]
         parts.append(
             "Differences are unpaired: each protocol tests its own images, and an official fold "
@@ -73,6 +80,37 @@ def _results(report: Report) -> str:
     return markdown_table(head.split(","), rows)
 
 
+def _trials(tuning: Tuning) -> str:
+    head = [
+        *tuning.names.values(),
+        "validation",
+        *(f"{task}, test (95 %)" for task in tuning.tasks),
+    ]
+    rows = [
+        [
+            *tuning.texts(trial),
+            percent(trial.validation),
+            *(with_ends(trial.test.get(task, Score(None))) for task in tuning.tasks),
+            trial.status,
+            trial.stamp or "",
+        ]
+        for trial in tuning.trials
+    ]
+    return markdown_table([*head, "status", "stamp"], rows)
+
+
+def _matter(tuning: Tuning) -> list[str]:
+    """Return which settings matter, and what to know about it."""
+    rows = [[name, percent(share, 0)] for name, share in tuning.importances.items()]
+    table = [markdown_table(["setting", "share of the variance"], rows)] if rows else []
+    return [*table, " ".join(f"{note}." for note in tuning.notes)]
+
+
+def _stopped(stopped: Sequence[Stopped]) -> str:
+    rows = [[each.label, each.status, percent(each.validation), each.why] for each in stopped]
+    return markdown_table(["run", "status", "validation so far", "why"], rows)
+
+
 def _runs(table: RunTable) -> str:
     keys = [f"{task}/{name}" for task, name in table.columns]
     names = [f"{task} {SCORE_NAMES[name]}" for task, name in table.columns]
@@ -99,8 +137,9 @@ def _runs(table: RunTable) -> str:
     return markdown_table(["run", "status", "images", *names, "stamp"], rows)
 
 
-def _gap(report: Report) -> str:
-    tasks = list(report.gap[0].accuracy)
+def gap_table(gap: Sequence[GapRow]) -> str:
+    """Return protocols against the least leaky one, as of ``gap_rows``."""
+    tasks = list(gap[0].accuracy)
     head = ["protocol", "test images that share something with training"]
     head += [text for name in tasks for text in (f"{name} accuracy", "points (95 %)")]
     rows = [
@@ -117,7 +156,7 @@ def _gap(report: Report) -> str:
             ),
             row.stamp or "",
         ]
-        for row in report.gap
+        for row in gap
     ]
     return markdown_table([*head, "stamp"], rows)
 

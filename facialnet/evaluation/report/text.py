@@ -17,6 +17,8 @@ SCORE_NAMES = {
     "ece": "calibration error",
 }
 DASH = "\N{EN DASH}"
+WARNING = "\N{WARNING SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 _NO_SHARES = ("nll", "mae_groups", "quadratic_kappa")
 
 
@@ -102,9 +104,11 @@ def p_value(value: float) -> str:
 
 
 def cost_value(value: float, cost: str) -> str:
-    """Write a cost: milliseconds as ``6.4``, large counts in millions, ``174.6 M``."""
+    """Write a cost: milliseconds as ``6.4``, large counts as ``174.6 M`` or ``15.5 G``."""
     if math.isnan(value):
         return DASH
     if cost == "latency_ms":
         return f"{value:.1f}"
+    if value >= 1e9:
+        return f"{value / 1e9:,.1f} G"
     return f"{value / 1e6:,.1f} M" if value >= 1e6 else f"{value:,.0f}"

@@ -58,13 +58,13 @@ def _gradients(pl_module: Any, batch: Any) -> dict[str, Tensor]:
     training = network.training
     try:
         with torch.enable_grad(), uncompiled(network):
-            logits = network.eval()(batch["images"])
+            logits, weights = network.eval()(batch["images"]), batch.get("weights")
             return {
                 name: torch.cat(
                     [
                         gradient.flatten()
                         for gradient in torch.autograd.grad(
-                            mean_loss(*loss(logits[name], batch["targets"][name])),
+                            mean_loss(*loss(logits[name], batch["targets"][name], weights)),
                             shared,
                             retain_graph=True,
                         )

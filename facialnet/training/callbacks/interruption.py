@@ -20,6 +20,10 @@ class InterruptedRunError(BaseException):
         super().__init__(signal.Signals(signum).name)
         self.signum = signum
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it again from the number, for the process that started this one."""
+        return type(self), (self.signum,)
+
 
 class Interruption(L.Callback):
     """Stop between two training batches when a signal asks for it, and save where training stands.

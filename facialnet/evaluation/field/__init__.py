@@ -1,0 +1,1 @@
+"""The field: systems on one footing, their papers' claims, and what each costs."""

@@ -1,0 +1,1 @@
+"""Tuning: settings chosen one after the other, or by a search; it knows nothing of Hydra."""
