@@ -8,8 +8,10 @@ import pytest
 import facialnet
 
 PACKAGE = Path(facialnet.__file__).parent
-ENTRY_POINTS = {"train", "prepare", "audit", "evaluate", "predict", "report", "export", "app"}
-KNOWS_HYDRA = ENTRY_POINTS | {"build", "entry", "job"}
+ENTRY_POINTS = {
+    *("train", "prepare", "audit", "evaluate", "predict", "report", "results", "export", "app")
+}
+KNOWS_HYDRA = ENTRY_POINTS | {"build", "entry", "job", "launch", "sweep_job"}
 # Part of the package: what it may import of the package.
 MAY_IMPORT = {
     "errors": set(),

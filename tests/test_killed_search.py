@@ -165,3 +165,60 @@ def test_a_grid_by_submitit_and_again(drawn_data, tmp_path):
     assert command(*grid, timeout=900).returncode == 0
     logs = "".join(path.read_text() for path in folder.glob(".submitit/*/*_log.out"))
     assert logs.count("done before, nothing to do") == 2
+
+
+def processes_of(group: int) -> list[int]:
+    """Return the numbers of a process group's members that still run."""
+    members = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member_of = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(member_of) == group and state != "Z":
+            members.append(int(stat.parent.name))
+    return members
+
+
+def started_side_by_side(grid: list[str], folder: Path) -> subprocess.Popen:
+    """Start a grid of two jobs and wait until both of them train."""
+    started = subprocess.Popen(
+        [sys.executable, *grid, *JOBLIB],
+        env=QUICK,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 400
+    while len(list(folder.glob("*/checkpoints/last.ckpt"))) < 2:
+        assert started.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return started
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_sigterm_ends_the_jobs_of_joblib_too(drawn_data, tmp_path):
+    grid = words(drawn_data, tmp_path, "optimizer.lr=0.001,0.002", "trainer.max_epochs=500")
+    started = started_side_by_side(grid, tmp_path / "demo/sweep")
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(timeout=60) == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 30
+    while processes_of(started.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(started.pid) == []
+
+
+@pytest.mark.slow
+def test_jobs_that_outlive_their_command_are_waited_for(drawn_data, tmp_path):
+    grid = words(drawn_data, tmp_path, "optimizer.lr=0.001,0.002", "trainer.max_epochs=8")
+    started = started_side_by_side(grid, tmp_path / "demo/sweep")
+    started.kill()
+    started.wait()
+    ended = command(*grid, timeout=900)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("waiting for its end") >= 1
+    assert ended.stdout.count("done before, nothing to do") == 2
+    for member in processes_of(started.pid):
+        os.kill(member, signal.SIGKILL)

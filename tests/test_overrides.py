@@ -17,7 +17,7 @@ from facialnet.entry import job_folder
             "the nearest is data.label_policy (now exact; allowed: exact, typo_fixed, nearest)",
         ),
         ("model.int=he", "model.init (now he; allowed: he, glorot, pytorch)"),
-        ("data=utkfac", "the nearest is data=utkface; allowed: adience, drawn, lfw, utkface"),
+        ("data=utkfac", "the nearest is data=utkface; allowed: adience, adience_utkface, celeba"),
         ("+experiment=utk_aug", "the nearest is +experiment=utkface_aug"),
         ("experiment=demo", "experiment is chosen with a plus: +experiment=adience"),
         ("+max_epoch=3", "max_epoch is not a setting; the nearest is trainer.max_epochs (now 100)"),

@@ -39,15 +39,16 @@ def fetching(network: str) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def read_weights(path: str) -> dict[str, Tensor]:
+def read_weights(path: str, *, setting: str = "model.backbone.weights") -> dict[str, Tensor]:
     """Read a state dict from a .safetensors, .pth or .pt file; nothing in it is executed.
 
     A state dict may lie under the key ``state_dict`` or ``model``, as in training checkpoints.
-    Raises UserError where the file is missing, damaged or holds no state dict.
+    Raises UserError, which names ``setting``, where the file is missing, damaged or holds no state
+    dict.
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise UserError(f"model.backbone.weights={path}: there is no such file")
+        raise UserError(f"{setting}={path}: there is no such file")
     try:
         content: Any = (
             load_file(file)
@@ -59,7 +60,7 @@ def read_weights(path: str) -> dict[str, Tensor]:
         *(pickle.UnpicklingError, SafetensorError),
     ) as error:
         raise UserError(
-            f"model.backbone.weights={path} cannot be read: it is damaged, or holds more than "
+            f"{setting}={path} cannot be read: it is damaged, or holds more than "
             f"tensors ({shorten(gist(error), 80)})"
         ) from error
     for key in ("state_dict", "model"):
@@ -70,7 +71,7 @@ def read_weights(path: str) -> dict[str, Tensor]:
         or not content
         or not all(isinstance(value, Tensor) for value in content.values())
     ):
-        raise UserError(f"model.backbone.weights={path} holds no state dict, only tensors by name")
+        raise UserError(f"{setting}={path} holds no state dict, only tensors by name")
     return dict(content)
 
 

@@ -37,10 +37,7 @@ def read_source(path: Path) -> Source:
     Raises UserError, naming the setting and the file, where it is missing, damaged or another one.
     """
     if path.suffix in _WEIGHT_FILES:
-        try:
-            return Source(path, read_weights(str(path)))
-        except UserError as error:
-            raise UserError(str(error).replace("model.backbone.weights", "init_from")) from error
+        return Source(path, read_weights(str(path), setting="init_from"))
     try:
         checkpoint = read_checkpoint(path)
     except UserError as error:

@@ -219,7 +219,7 @@ def _split_seed(run: Run) -> str:
 
     Official folds are the same whatever the seed, which draws only the validation part.
     """
-    fixed = protocol_name(run) in ("official folds", "levi hassner", "whole set")
+    fixed = protocol_name(run) in ("official folds", "levi hassner", "partition", "whole set")
     return "" if fixed else str(run.settings.get("protocol.seed"))
 
 

@@ -55,6 +55,8 @@ def _gradients(pl_module: Any, batch: Any) -> dict[str, Tensor]:
     """Return each task's gradient of its mean loss on the backbone, one vector a task."""
     network = pl_module.network
     shared = [p for p in network.backbone.parameters() if p.requires_grad]
+    if not shared:  # all of it is frozen
+        return {}
     training = network.training
     try:
         with torch.enable_grad(), uncompiled(network):
