@@ -217,12 +217,20 @@ def _choices(*groups: str) -> dict[str, str]:
 
 
 def module(
-    cfg: DictConfig, data: FaceDataModule, trainer: L.Trainer, facts: Mapping[str, Any]
+    cfg: DictConfig,
+    data: FaceDataModule,
+    trainer: L.Trainer,
+    facts: Mapping[str, Any],
+    *,
+    starting_weights: bool = True,
 ) -> FaceModule:
-    """Build network, losses, optimiser and schedule; the network's weights follow from the seed."""
+    """Build network, losses, optimiser and schedule; the network's weights follow from the seed.
+
+    Without ``starting_weights``, which a checkpoint replaces, pre-trained ones are not looked for.
+    """
     L.seed_everything(cfg.seed, verbose=False)
     chosen = tasks(cfg)
-    network = build_network(facts["model"], chosen)
+    network = build_network(facts["model"], chosen, starting_weights=starting_weights)
     if cfg.compile:
         network.compile()
     batches = data.steps_per_epoch(trainer.world_size)

@@ -63,9 +63,10 @@ def main(cfg: DictConfig) -> dict[str, float]:
         results["images"] |= {"train": None, "val": None}
         if prepared.audit["data"] == checkpoint.card["data"]["name"]:
             results["stamp"] = _CHANGED
+    results |= job.starting_point(checkpoint.card["init"], results["stamp"])
     data = build.datamodule(config, store, split, preprocessing)
     trainer = _trainer(cfg, str(config.trainer.precision))
-    module = build.module(config, data, trainer, checkpoint.card)
+    module = build.module(config, data, trainer, checkpoint.card, starting_weights=False)
     module.network.load_state_dict(checkpoint.weights)
     calibration = _calibration(checkpoint, config, trainer, module, data, own)
     trainer.test(module, datamodule=data, verbose=False)

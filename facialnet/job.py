@@ -138,3 +138,8 @@ def facts(cfg: DictConfig, prepared: Prepared, split: Split, leaks: Leaks | None
         "config_hash": config_hash(cfg),
         "overrides": list(HydraConfig.get().overrides.task),
     }
+
+
+def starting_point(init: dict[str, Any] | None, stamp: str | None) -> dict[str, Any]:
+    """Return what results say of the first weights; they can taint figures as a split can."""
+    return {"init": init, "stamp": stamp or (init or {"stamp": None})["stamp"]}

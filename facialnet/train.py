@@ -72,10 +72,10 @@ def _run(cfg: DictConfig) -> float | None:
         card["init"] = resumed.card["init"]
     results = job.facts(cfg, prepared, split, leaks)
     results |= {"devices": trainer.world_size, "images_per_second": None}
-    module = build.module(cfg, data, trainer, card)
+    module = build.module(cfg, data, trainer, card, starting_weights=checkpoint is None)
     if learnt is not None:
         module.card["init"] = start_from(learnt, module.network, card, say)
-    results |= _starting_point(module.card["init"], results["stamp"])
+    results |= job.starting_point(module.card["init"], results["stamp"])
     if trainer.is_global_zero:
         job.begin(cfg, folder)
     os.environ[job.FOLDER] = str(folder)
@@ -122,11 +122,6 @@ def _say_what_comes_next(folder: Path) -> None:
         console.print("this was one job of the sweep; all of them: the same command with -m")
     print_next("facialnet.report", folder)
     print_next("tensorboard.main --logdir", folder)
-
-
-def _starting_point(init: dict[str, Any] | None, stamp: str | None) -> dict[str, Any]:
-    """Return what results say of the first weights; they can taint figures as a split can."""
-    return {"init": init, "stamp": stamp or (init or {"stamp": None})["stamp"]}
 
 
 def _in_silence(_: str) -> None:
