@@ -1,19 +1,20 @@
 """Every system composes with every experiment's data, answers, and learns in every part."""
 
 import copy
+import re
 
 import pytest
 import torch
 from omegaconf import OmegaConf
-from systems import SYSTEMS, compose, spec_of
+from systems import SYSTEMS, compose, parameters, spec_of
 
 from facialnet import build
+from facialnet.entry import conf_dir
 from facialnet.errors import UserError
 from facialnet.models.construction import build_network
 
 # Smaller pictures for networks that would take long
 SMALLER = {
-    "levi_hassner": 75,
     "inception_v3": 75,
     "resnet50_v2": 32,
     "efficientnet_lite0": 64,
@@ -74,6 +75,11 @@ def test_a_system_answers_in_probabilities_and_learns(name):
     cfg.preprocess.size = size = SMALLER.get(name, cfg.preprocess.size)
     torch.manual_seed(0)
     network = build_network(spec_of(cfg), build.tasks(cfg), starting_weights=False)
+    stated = re.search(r"([\d,]+) parameters", (conf_dir() / f"system/{name}.yaml").read_text())
+    if stated:
+        assert parameters(network) == int(stated[1].replace(",", ""))
+    else:
+        assert name in ("timm", "torchvision")
     channels = cfg.preprocess.channels
     images = torch.randint(0, 256, (2, channels, size, size), dtype=torch.uint8)
     outputs = network(images)

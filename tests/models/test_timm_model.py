@@ -1,3 +1,4 @@
+import socket
 import time
 
 import pytest
@@ -98,13 +99,12 @@ def test_a_server_that_answers_is_asked(monkeypatch):
 
 
 def test_an_address_is_unreachable_only_where_nothing_answers(monkeypatch):
-    import socket
-
+    monkeypatch.setattr(pretrained, "getproxies", dict)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert not pretrained.unreachable(f"http://127.0.0.1:{port}")
     assert pretrained.unreachable(f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("https_proxy", "http://proxy:1")
+    monkeypatch.setattr(pretrained, "getproxies", lambda: {"https": "http://proxy:1"})
     assert not pretrained.unreachable(f"http://127.0.0.1:{port}")
 
 
