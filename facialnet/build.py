@@ -35,6 +35,7 @@ from facialnet.training.views import Views
 _PACKAGES = ("facialnet.", "torch.optim.", "albumentations.", "lightning.pytorch.")
 
 
+_MLP = "facialnet.models.heads.MLPHead"
 # Groups that a run's weights depend on, beside its data and its network.
 _RECIPE = ("optimizer", "scheduler", "loss", "ordinal", "weighting", "augment")
 
@@ -164,7 +165,7 @@ def test_views(cfg: DictConfig) -> Views:
 
 def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
     """Return the plain data that make a checkpoint usable by itself; see training.checkpoint."""
-    heads = {name: _head(cfg, task) for name, task in cfg.tasks.items()}
+    heads = {name: _head(cfg, name, task) for name, task in cfg.tasks.items()}
     fields = ("column", "classes", "ordinal", "weight")
     return {
         "format": FORMAT,
@@ -202,9 +203,14 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _head(cfg: DictConfig, task: DictConfig) -> dict[str, Any]:
-    """Return a task's head: the model's, where it brings one, with what the loss asks of it."""
-    head: dict[str, Any] = plain(cfg.model.head) if cfg.model.get("head") else plain(task.head)
+def _head(cfg: DictConfig, name: str, task: DictConfig) -> dict[str, Any]:
+    """Return a task's head: the model's, where it brings one, with what task and loss ask of it."""
+    own: dict[str, Any] = plain(task.head)
+    head: dict[str, Any] = plain(cfg.model.head) if cfg.model.get("head") else own
+    if head is not own and own.get("given") is not None:
+        if head["_target_"] != _MLP:
+            raise UserError(f"tasks.{name}.head takes another task's answer; this model cannot")
+        head |= {"_target_": own["_target_"], "given": own["given"]}
     if task.ordinal and cfg.ordinal:
         head["coding"] = target_of(cfg.ordinal).coding
     return head

@@ -26,6 +26,7 @@ from facialnet.evaluation.runs import flat
 from facialnet.launch import Job, end_in_order, job_folder, remember_what_varies
 from facialnet.training.callbacks.interruption import InterruptedRunError
 
+_WITH_PLUS = ("experiment", "system", "sweep", "debug")
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -130,7 +131,7 @@ def _unknown_choice(group: str, wrong: str) -> str:
             f"{group}={wrong} does not exist; allowed: basic and, after pip install "
             "'facialnet[sweep]', joblib, submitit_local, submitit_slurm"
         )
-    sign = "+" if group in ("experiment", "debug", "sweep") else ""
+    sign = "+" if group in _WITH_PLUS else ""
     known = _choice_names(group)
     near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
     hint = f"; the nearest is {sign}{group}={near[0]}" if near else ""
@@ -138,7 +139,7 @@ def _unknown_choice(group: str, wrong: str) -> str:
 
 
 def _choices(group: str) -> str:
-    sign = "+" if group in ("experiment", "debug", "sweep") else ""
+    sign = "+" if group in _WITH_PLUS else ""
     return ", ".join(f"{sign}{group}={name}" for name in _choice_names(group))
 
 
@@ -174,6 +175,11 @@ def check_overrides(config_name: str = "train") -> None:
     +max_epochs=3 would do nothing at all.
     """
     arguments = list(HydraConfig.get().overrides.task)
+    groups = [argument.split("=")[0] for argument in arguments]
+    if {"+system", "+experiment"} <= {*groups} and groups.index("+system") < groups.index(
+        "+experiment"
+    ):
+        raise UserError("+system must stand behind +experiment, whose network it replaces")
     defaults = _settings(arguments, config_name)
     for override in OverridesParser.create().parse_overrides(arguments):
         key = override.key_or_group

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "data": {"data", "labels", "errors"},
     "models": {"models", "labels", "errors"},
     "training": {"training", "models", "evaluation", "labels", "errors"},
+    "tuning": {"tuning", "training", "errors"},
     "evaluation": {"evaluation", "labels", "errors"},
 }
 

@@ -9,6 +9,7 @@ from facialnet import build
 from facialnet.data.leakage import ON_LEAK
 from facialnet.data.preparation import Prepared
 from facialnet.entry import conf_dir
+from facialnet.errors import UserError
 from facialnet.labels import IGNORE
 from facialnet.models.codings import output_count
 from facialnet.models.construction import build_network
@@ -181,8 +182,15 @@ def test_one_batch_is_learnt_by_heart(model):
 
 
 def test_a_foreign_class_is_refused():
-    from facialnet.errors import UserError
-
     spec = OmegaConf.create({"_target_": "os.system", "command": "true"})
     with pytest.raises(UserError, match="not allowed"):
         build.instantiate(spec)
+
+
+def test_a_models_own_head_keeps_the_chain():
+    heads = card(compose("model=levi_hassner", "tasks=gender_age_chained"))["model"]["heads"]
+    assert heads["age"]["_target_"].endswith("ChainedHead")
+    assert (heads["age"]["given"], heads["age"]["hidden"]) == ("gender", [512, 512])
+    assert heads["gender"]["_target_"].endswith("MLPHead")
+    with pytest.raises(UserError, match=r"tasks\.age\.head takes another task's answer"):
+        card(compose("model=local_patches", "tasks=gender_age_chained"))

@@ -29,6 +29,7 @@ from facialnet.entry import job_folder
         ("trainer.precision=33", "Precision 33 is invalid. Allowed precision values"),
         ("preprocess.channels=2", "preprocess.channels=2: allowed values are 1 (grey), 3 (RGB)"),
         ("seed=[1", "[1"),
+        ("+system=vgg61", "+system=vgg61 does not exist; the nearest is +system=vgg16"),
         ("+data.bacth_size=3", "the nearest is data.batch_size (now 64)"),
     ],
 )
@@ -98,3 +99,9 @@ def test_a_folder_is_no_checkpoint(cli, tmp_path):
     ended = cli("evaluate", f"checkpoint={tmp_path}")
     assert ended.code == 2
     assert "is a folder; name a file in it" in ended.err
+
+
+def test_a_system_before_its_experiment(cli):
+    ended = cli("train", "+system=vgg16", "+experiment=utkface_aug")
+    assert ended.code == 2
+    assert "+system must stand behind +experiment" in ended.err

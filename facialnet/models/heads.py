@@ -72,6 +72,7 @@ class MLPHead(Head):
         super().__init__(coding=coding)
         if norm not in NORMS:
             raise UserError(f"head.norm={norm}: allowed values are {', '.join(NORMS)}")
+        self.normed = norm != "none"
         self.sigmoid = sigmoid and classes == 2 and coding == "softmax"
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         width = features
@@ -101,7 +102,15 @@ class MLPHead(Head):
                 output.weight.mul_(_OUTPUT_GAIN)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the outputs, float [N, classes] or one less, of features, float [N, features]."""
+        """Return the outputs, float [N, classes] or one less, of features, float [N, features].
+
+        Raises UserError where a norm is to be trained on a single row.
+        """
+        if self.training and self.normed and len(features) == 1:
+            raise UserError(
+                "a head with norms cannot be trained on one picture at a time: data.batch_size "
+                "must be at least 2"
+            )
         outputs: Tensor = self.layers(features)
         return torch.cat([torch.zeros_like(outputs), outputs], 1) if self.sigmoid else outputs
 

@@ -130,3 +130,10 @@ def test_thresholds_of_coral_share_one_slope_and_start_in_order():
 def test_unknown_coding_is_refused():
     with pytest.raises(UserError, match=r"head\.coding=rank: allowed values are softmax"):
         MLPHead(features=8, classes=4, coding="rank")
+
+
+def test_a_norm_is_not_trained_on_one_row():
+    head = MLPHead(features=4, classes=2, hidden=[3], dropout=0.0, norm="before")
+    with pytest.raises(UserError, match=r"data\.batch_size must be at least 2"):
+        head(torch.zeros(1, 4))
+    assert head.eval()(torch.zeros(1, 4)).shape == (1, 2)

@@ -34,7 +34,6 @@ def test_the_papers_network_has_2037146_parameters():
 def test_it_computes_what_figure_9_does():
     torch.manual_seed(0)
     theirs = published().eval()
-
     ours = network_of("+system=lfw_cnn", "tasks=gender").eval()
     tensors = iter(theirs.state_dict().values())
     ours.load_state_dict({name: next(tensors) for name in ours.state_dict()})
