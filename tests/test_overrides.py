@@ -29,7 +29,7 @@ from facialnet.entry import job_folder
         ("trainer.precision=33", "Precision 33 is invalid. Allowed precision values"),
         ("preprocess.channels=2", "preprocess.channels=2: allowed values are 1 (grey), 3 (RGB)"),
         ("seed=[1", "[1"),
-        ("+system=vgg61", "+system=vgg61 does not exist; the nearest is +system=vgg16"),
+        ("+system=vgg61", "+system=vgg61 does not exist; the nearest is +system=vgg19"),
         ("+data.bacth_size=3", "the nearest is data.batch_size (now 64)"),
     ],
 )
