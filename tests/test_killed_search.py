@@ -222,3 +222,15 @@ def test_jobs_that_outlive_their_command_are_waited_for(drawn_data, tmp_path):
     assert ended.stdout.count("done before, nothing to do") == 2
     for member in processes_of(started.pid):
         os.kill(member, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_trial_that_kills_its_process_is_found(tmp_path):
+    deadly = str(Path(__file__).with_name("deadly_task.py"))
+    search = ["-m", "+experiment=demo", "+sweep=search", "hydra.sweeper.n_trials=2", *JOBLIB]
+    search += ["data.batch_size=8,16", "optimizer.lr=0.1", "optimizer.weight_decay=0"]
+    ended = command(deadly, *search, cwd=tmp_path, timeout=900)
+    assert ended.returncode == 0, ended.stderr
+    assert "2 trials: 1 done, 0 pruned, 1 failed" in ended.stdout
+    assert "with data.batch_size=16" in ended.stdout
+    assert "failed with data.batch_size=8" in ended.stdout
