@@ -28,6 +28,10 @@ GROUPS = (
     "scheduler",
 )
 LARGE = 110  # pixels; larger pictures are tried out at 96
+HEAVY = {  # networks whose steps take seconds; tests/models builds and trains them smaller
+    *("celeba_vgg16", "celeba_vgg19", "celeba_mobilenet_v2", "celeba_efficientnet_v2"),
+    *("adience_inception_v3", "adience_resnet50_v2"),
+}
 CHOICES = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
@@ -69,7 +73,9 @@ def smaller(cfg) -> list[str]:
     return [*found, "preprocess.size=96"] if cfg.preprocess.size > LARGE else found
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in EXPERIMENTS]
+)
 def test_experiment_builds_and_learns_a_few_steps(name, tmp_path):
     words = [f"+experiment={name}", "trainer=cpu", f"run_dir={tmp_path}"]
     cfg = compose(*words)
