@@ -19,7 +19,7 @@ from facialnet.labels import AGE_GROUPS, GENDERS, RACES
 
 Audit = dict[str, Any]
 _AUDIT = "audit.json"
-_FORMAT = 2  # of the stores; raise it whenever the same files and settings give another store
+_FORMAT = 3  # of the stores; raise it whenever the same files and settings give another store
 
 
 @dataclass(frozen=True)

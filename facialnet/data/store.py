@@ -32,16 +32,21 @@ from facialnet.data.manifest import (
     write_manifest,
 )
 from facialnet.data.partial_folder import partial_place, remove_leftovers
-from facialnet.data.transforms import Preprocessing
+from facialnet.data.transforms import CentreCrop, Preprocessing
 from facialnet.errors import UserError
 
 _PIXELS, _MANIFEST, _ABOUT = "pixels.u8", "manifest.parquet", "store.json"
+_LOOKS = "looks.u8"
+# How pictures are compared, whatever the network wants to see: near-duplicates must not be parted,
+# so a split would else depend on the preprocessing, and systems be tested on different images.
+_LOOK = Preprocessing(size=75, margin=6, channels=1, steps={"crop": CentreCrop()})
 # Bytes read before their pages are given back. The system maps 16 pages around each one that is
 # read, so that up to eight times as much may stay in this process's memory.
 _READ_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
-_Outcome = tuple[NDArray[np.uint8], str] | str  # stored pixels and content hash, or what is wrong
+# Stored pixels, what is compared and the content's hash, or what is wrong.
+_Outcome = tuple[NDArray[np.uint8], NDArray[np.uint8], str] | str
 
 
 class Store:
@@ -149,14 +154,14 @@ def write_store(
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     partial = partial_place(folder)
-    need = len(rows) * int(np.prod(preprocessing.stored_shape))
+    need = len(rows) * (math.prod(preprocessing.stored_shape) + math.prod(_LOOK.stored_shape))
     try:
         if shutil.disk_usage(folder.parent).free < need:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         partial.mkdir()
         contents, broken, digest = _write_pixels(partial, rows, root, preprocessing, progress)
         announce(f"looking for near-duplicates among {len(contents):,} pictures")
-        manifest = _with_fingerprints(rows, contents, partial, preprocessing.stored_shape)
+        manifest = _with_fingerprints(rows, contents, partial)
         write_manifest(manifest, partial / _MANIFEST)
         about = {
             "key": key,
@@ -183,14 +188,13 @@ def write_store(
     return broken
 
 
-def _with_fingerprints(
-    rows: pd.DataFrame, contents: dict[int, str], partial: Path, shape: tuple[int, int, int]
-) -> pd.DataFrame:
+def _with_fingerprints(rows: pd.DataFrame, contents: dict[int, str], partial: Path) -> pd.DataFrame:
     """Return the kept rows with the hash of each file and the group of its look-alikes."""
     manifest = rows.iloc[list(contents)].reset_index(drop=True)
     manifest["content"] = pd.Series(list(contents.values()), dtype="str")
-    pixels = _batches(partial / _PIXELS, shape)
-    manifest["lookalike"] = lookalikes(list(contents.values()), pixels, partial)
+    looks = _batches(partial / _LOOKS, _LOOK.stored_shape)
+    manifest["lookalike"] = lookalikes(list(contents.values()), looks, partial)
+    (partial / _LOOKS).unlink()
     return manifest
 
 
@@ -214,17 +218,18 @@ def _write_pixels(
     preprocessing: Preprocessing,
     progress: Progress | None,
 ) -> tuple[dict[int, str], dict[str, str], str]:
-    """Write the pixels; content hash by position, reason by unreadable path, digest of all."""
+    """Write pixels and looks; content hash by position, reason by unreadable path, digest."""
     contents: dict[int, str] = {}
     broken: dict[str, str] = {}
     digest = hashlib.blake2b(digest_size=16)
     # Plain writes, since a full disk shows in a write as an error but in a memory map as a crash.
-    with (partial / _PIXELS).open("wb") as file:
+    with (partial / _PIXELS).open("wb") as file, (partial / _LOOKS).open("wb") as looks:
         for position, outcome in enumerate(_outcomes(rows, root, preprocessing, progress)):
             if isinstance(outcome, str):
                 broken[rows["path"].iloc[position]] = outcome
                 continue
-            pixels, contents[position] = outcome
+            pixels, look, contents[position] = outcome
+            looks.write(look.data)
             digest.update(pixels.data)
             file.write(pixels.data)
         file.flush()
@@ -241,7 +246,7 @@ def _batches(path: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[np.uin
 def _outcomes(
     rows: pd.DataFrame, root: Path, preprocessing: Preprocessing, progress: Progress | None
 ) -> Iterator[_Outcome]:
-    """Yield stored pixels and content hash, or the reason why there are none, in row order."""
+    """Yield what becomes of each picture, in row order."""
     marked = all(name in rows.columns for name in LANDMARKS)
     points = rows[list(LANDMARKS)].to_numpy(np.float32).reshape(-1, 5, 2) if marked else None
     crops = [None if math.isnan(crop) else crop for crop in rows.get(CROP, [math.nan] * len(rows))]
@@ -251,10 +256,14 @@ def _outcomes(
         shortest = math.ceil(preprocessing.decoded_side / (crop or 1))
         if points is not None:  # they may lie in a small part of a large picture
             shortest = sys.maxsize
+        grey = preprocessing.channels == 1
+        look_from = math.ceil(_LOOK.decoded_side / (crop or 1))
         try:
-            image, reduced = decode(path, grey=preprocessing.channels == 1, shortest=shortest)
+            image, reduced = decode(path, grey=grey, shortest=shortest)
             where = None if points is None else points[position] * np.float32(reduced)
-            return preprocessing(image, where, crop), content_hash(path)
+            same = grey and shortest == look_from
+            seen = image if same else decode(path, grey=True, shortest=look_from)[0]
+            return preprocessing(image, where, crop), _LOOK(seen, None, crop), content_hash(path)
         except (UnreadableImageError, ValueError, OSError) as error:
             return str(error)
 
