@@ -31,12 +31,14 @@ class Job:
 
     Attributes:
         stopped_by: what the task of a single run raised.
+        launcher: number of the process that waits for the answer; None in that of the command.
     """
 
     def __init__(self, task: Task, *, prepare: Callable[[], None]) -> None:
         self.task = task
         self.prepare = prepare
         self.stopped_by: Exception | None = None
+        self.launcher: int | None = None
 
     def __call__(self, cfg: DictConfig) -> Any:
         """Run the task."""
@@ -48,6 +50,9 @@ class Job:
                 raise
             self.stopped_by = error
             return None
+        finally:
+            if self.launcher not in (None, os.getppid()):
+                os._exit(1)  # it was killed; joblib would try to hand over the answer for ever
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Name the task, where it has a name: one of __main__ would be copied with all it uses."""
@@ -65,8 +70,10 @@ def _elsewhere(task: Task | str, prepare: Callable[[], None]) -> Job:
     if isinstance(task, str):
         module, _, name = task.partition(":")
         named: Task = getattr(importlib.import_module(module), name)
-        return Job(named, prepare=prepare)
-    return Job(task, prepare=prepare)
+        task = named
+    job = Job(task, prepare=prepare)
+    job.launcher = os.getppid()
+    return job
 
 
 def end_in_order(arguments: Sequence[str]) -> None:

@@ -216,14 +216,15 @@ def test_jobs_that_outlive_their_command_are_waited_for(drawn_data, tmp_path):
     started = started_side_by_side(grid, tmp_path / "demo/sweep")
     started.kill()
     started.wait()
-    try:
-        ended = command(*grid, timeout=900)
-    finally:
-        for member in processes_of(started.pid):
-            os.kill(member, signal.SIGKILL)
+    ended = command(*grid, timeout=900)
+    time.sleep(2)
+    left = processes_of(started.pid)
+    for member in left:
+        os.kill(member, signal.SIGKILL)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("waiting for its end") >= 1
     assert ended.stdout.count("done before, nothing to do") == 2
+    assert left == []
 
 
 @pytest.mark.slow

@@ -276,11 +276,12 @@ def test_a_disk_without_room_is_noticed_before_anything_is_read(write, tmp_path,
     def usage(free):
         monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
 
-    usage(40 * 900 - 1)
+    need = 40 * (900 + 87 * 87)  # stored pixels, and looks for near-duplicates
+    usage(need - 1)
     with monkeypatch.context() as patch:
         patch.setattr(module, "decode", lambda *_, **__: pytest.fail("decoded a picture"))
         assert_full(write, tmp_path)
-    usage(40 * 900)
+    usage(need)
     assert write() == {}
 
 
@@ -434,3 +435,33 @@ def test_a_store_may_be_moved_as_a_whole(own_store):
     moved = own_store.with_name("elsewhere")
     shutil.move(own_store, moved)
     assert open_store(moved).pixels([0]).shape == (1, 30, 30, 1)
+
+
+def test_near_duplicates_do_not_depend_on_the_preprocessing(own_photos, tmp_path):
+    rows = own_photos.rows
+    for number in range(5):  # each copied at another quality, in place of another picture
+        original, copy = rows["path"][2 * number], rows["path"][2 * number + 1]
+        with Image.open(own_photos.root / original) as picture:
+            picture.save(own_photos.root / copy, quality=60)
+    found = []
+    for number, spec in enumerate(
+        ({"size": 24, "margin": 3}, {"size": 60, "margin": 0, "channels": 3}, {"size": 8})
+    ):
+        folder = tmp_path / f"photos-{number}" / "store"
+        write_store(
+            folder,
+            key="0" * 32,
+            rows=rows,
+            root=own_photos.root,
+            preprocessing=Preprocessing(**spec),
+            spec=spec,
+        )
+        found.append(open_store(folder).manifest)
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "manifest.parquet",
+            "pixels.u8",
+            "store.json",
+        ]
+    assert found[0]["lookalike"].notna().sum() >= 10
+    pd.testing.assert_frame_equal(found[0], found[1])
+    pd.testing.assert_frame_equal(found[0], found[2])
