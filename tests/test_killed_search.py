@@ -211,7 +211,7 @@ def test_sigterm_ends_the_jobs_of_joblib_too(drawn_data, tmp_path):
 
 @pytest.mark.slow
 def test_jobs_that_outlive_their_command_are_waited_for(drawn_data, tmp_path):
-    grid = words(drawn_data, tmp_path, "optimizer.lr=0.001,0.002", "trainer.max_epochs=8")
+    grid = words(drawn_data, tmp_path, "optimizer.lr=0.001,0.002", "trainer.max_epochs=30")
     grid.append("data.num_workers=1")  # as JOBLIB has it
     started = started_side_by_side(grid, tmp_path / "demo/sweep")
     started.kill()
