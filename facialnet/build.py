@@ -6,23 +6,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 import lightning as L
 import pandas as pd
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from lightning.pytorch.callbacks import LearningRateMonitor
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from facialnet.build_faces import face_search
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.preparation import Prepared, prepare
 from facialnet.data.protocol import Split
 from facialnet.data.store import Store
 from facialnet.data.transforms import Preprocessing
-from facialnet.errors import UserError, gist
+from facialnet.errors import UserError
+from facialnet.instantiation import instantiate as instantiate
+from facialnet.instantiation import plain as plain
+from facialnet.instantiation import target_of as target_of
 from facialnet.labels import IGNORE, Task
 from facialnet.models.construction import build_network
 from facialnet.training.checkpoint import FORMAT, tasks_from_plain
@@ -31,64 +33,16 @@ from facialnet.training.losses import balanced_weights
 from facialnet.training.module import FaceModule
 from facialnet.training.views import Views
 
-# A configuration names classes, so it may name only these packages' objects.
-_PACKAGES = ("facialnet.", "torch.optim.", "albumentations.", "lightning.pytorch.")
-
-
 _MLP = "facialnet.models.heads.MLPHead"
 # Groups that a run's weights depend on, beside its data and its network.
 _RECIPE = ("optimizer", "scheduler", "loss", "ordinal", "weighting", "augment")
-
-
-def instantiate(config: Any, **arguments: Any) -> Any:
-    """Build what ``_target_`` names, after checking that every target is an allowed one.
-
-    Raises UserError with the cause where a target is foreign or an argument is wrong.
-    """
-    _check_targets(config)
-    try:
-        return hydra.utils.instantiate(config, _convert_="all", **arguments)
-    except InstantiationException as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        raise UserError(f"{config.get('_target_')}: {gist(cause)}") from error
-
-
-def target_of(config: Any) -> Any:
-    """Return what ``_target_`` names; raises UserError where it is foreign or not there."""
-    target = str(config["_target_"])
-    try:
-        found = hydra.utils.get_object(target)
-    except Exception:  # whatever an import may raise
-        raise UserError(f"_target_={target}: there is no such object") from None
-    if not f"{getattr(found, '__module__', '')}.".startswith(_PACKAGES):
-        raise UserError(f"_target_={target} is not allowed; only {', '.join(_PACKAGES)}*")
-    return found
-
-
-def _check_targets(config: Any) -> None:
-    if isinstance(config, DictConfig | dict):
-        if config.get("_target_"):
-            target_of(config)
-        for value in config.values():
-            _check_targets(value)
-    elif isinstance(config, ListConfig | list):
-        for value in config:
-            _check_targets(value)
-
-
-def plain(config: Any) -> Any:
-    """Return a configuration as dictionaries, lists, numbers and texts."""
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
 def prepared_data(
     cfg: DictConfig,
     *,
     progress: Callable[[int, int], None] | None = None,
+    search_progress: Callable[[int, int], None] | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> tuple[Prepared, Preprocessing]:
     """Read the data set and open its store, preparing it where it is not there."""
@@ -101,7 +55,9 @@ def prepared_data(
         max_missing=cfg.data.max_missing,
         exclude=None if cfg.data.exclude is None else Path(cfg.data.exclude),
         audit_only=cfg.data.audit_only,
+        search=face_search(cfg, preprocessing),
         progress=progress,
+        search_progress=search_progress,
         announce=announce,
     )
     return prepared, preprocessing

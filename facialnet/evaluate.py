@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from facialnet import build, job
+from facialnet.build_faces import align_as_trained
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.leakage import find_leaks, guard
 from facialnet.data.preparation import Prepared
@@ -33,7 +34,7 @@ from facialnet.training.module import FaceModule
 from facialnet.training.run_folder import environment, write_results
 
 # Settings that a checkpoint can be tested with.
-_OPEN = ("data", "protocol", "paths", "trainer", "views")
+_OPEN = ("data", "detector", "protocol", "paths", "trainer", "views")
 _CHANGED = "the data set changed since the training: some images may have been seen"
 
 
@@ -173,6 +174,7 @@ def _settings(checkpoint: Checkpoint, cfg: DictConfig) -> DictConfig:
         if group == "protocol":  # what a paper claims is about its own split
             config.claim = None
         OmegaConf.update(config, key, build.plain(OmegaConf.select(cfg, key)), merge=False)
+    align_as_trained(config, checkpoint.card.get("layout"))
     return config
 
 

@@ -84,6 +84,10 @@ def config_hash(cfg: DictConfig) -> str:
     assert isinstance(config, dict)
     for key in ("run_dir", "paths", "ckpt_path", "logger", "claim", "note"):
         config.pop(key)
+    if cfg.data.get("align") is None:  # runs of before the setting are the same as without it
+        config.pop("detector", None)
+        for part in (config["data"], *config["data"].get("parts", {}).values()):
+            part.pop("align", None)
     if cfg.data.exclude is not None:
         config["excluded"] = read_exclusions(Path(cfg.data.exclude)).digest
     text = json.dumps(config, sort_keys=True)

@@ -1,6 +1,8 @@
 """Prepare a data set ahead of training: `python -m facialnet.prepare data=utkface`."""
 
+import contextlib
 import shlex
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
@@ -15,8 +17,17 @@ from facialnet.entry import check_overrides, console, progress_bar, run
 
 
 def prepare_data(cfg: DictConfig) -> tuple[Prepared, Preprocessing]:
-    """Prepare the data of a configuration with a progress bar; see data.preparation.prepare."""
-    bar, move = progress_bar("preparing")
+    """Prepare the data of a configuration with progress bars; see data.preparation.prepare."""
+    with _late_bar("preparing") as progress, _late_bar("finding faces") as search_progress:
+        return build.prepared_data(
+            cfg, progress=progress, search_progress=search_progress, announce=console.print
+        )
+
+
+@contextlib.contextmanager
+def _late_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield the function that moves a bar, which is only shown from its first call to the last."""
+    bar, move = progress_bar(label)
     started = False
 
     def progress(done: int, total: int) -> None:
@@ -25,9 +36,11 @@ def prepare_data(cfg: DictConfig) -> tuple[Prepared, Preprocessing]:
             bar.start()
             started = True
         move(done, total)
+        if done == total:  # a terminal shows one live bar at a time
+            bar.stop()
 
     try:
-        return build.prepared_data(cfg, progress=progress, announce=console.print)
+        yield progress
     finally:
         if started:
             bar.stop()

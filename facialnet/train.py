@@ -1,5 +1,6 @@
 """Train a network: `python -m facialnet.train +experiment=demo`."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 
 from facialnet import build, job, sweep_job
+from facialnet.build_faces import face_layout
 from facialnet.data.audit_table import print_audit
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.leakage import find_leaks, guard
@@ -176,7 +178,9 @@ def _fit_and_test(
         results["cost"] = network_cost(module, data)
         tested = folder / LAST if best is None else Path(best)
         if tested.is_file():
-            store_calibration(tested, results["calibration"], results["stamp"])
+            layout = face_layout(OmegaConf.create(module.card["config"]), data)
+            results["layout"] = dataclasses.asdict(layout)
+            store_calibration(tested, results["calibration"], results["stamp"], layout.points)
     return measured
 
 

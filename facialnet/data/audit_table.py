@@ -12,6 +12,7 @@ _SHOWN_REASONS = {
     "missing file": "missing on disk",
     "not in this copy": "not in this partial copy",
     "unreadable": "unreadable",
+    "no face": "no face found",
     "malformed name": "malformed name",
     "excluded": "by the exclusion list",
 }
@@ -30,10 +31,7 @@ def print_audit(console: Console, audit: dict[str, Any], path: Path) -> None:
         console.print(f"  {audit['duplicates']:,} rows or files repeat an earlier one")
     for note in audit["notes"]:
         console.print(f"  {note}")
-    for name, reason in list(audit["unreadable_files"].items())[:5]:
-        console.print(f"  unreadable: {name} ({reason})")
-    for name in audit["missing_files"][:3]:
-        console.print(f"  missing: {name}")
+    _print_files(console, audit)
     for label, counts in audit["kept_counts"].items():
         if sum(counts.values()):
             table = Table(show_header=True, box=None, padding=(0, 2, 0, 2))
@@ -43,3 +41,13 @@ def print_audit(console: Console, audit: dict[str, Any], path: Path) -> None:
             table.add_row("images", *(f"{count:,}" for count in counts.values()))
             console.print(table)
     console.print(f"audit: {path.absolute()}")
+
+
+def _print_files(console: Console, audit: dict[str, Any]) -> None:
+    """Print the first files that are not usable."""
+    for name, reason in list(audit["unreadable_files"].items())[:5]:
+        console.print(f"  unreadable: {name} ({reason})")
+    for name in audit["missing_files"][:3]:
+        console.print(f"  missing: {name}")
+    for name in audit.get("no_face_files", [])[:3]:  # audits of before have none
+        console.print(f"  no face: {name}")

@@ -1,5 +1,6 @@
 """Reading one picture file, no larger than needed."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,13 @@ class UnreadableImageError(Exception):
     """Say why a file is not a usable picture."""
 
 
-def decode(path: Path, *, grey: bool, shortest: int) -> tuple[NDArray[np.uint8], float]:
+def decode(source: Path | bytes, *, grey: bool, shortest: int) -> tuple[NDArray[np.uint8], float]:
     """Decode a picture upright.
 
     A JPEG far larger than needed is decoded at 1/2, 1/4 or 1/8 of its size, which costs a fraction.
 
     Args:
-        path: the file.
+        source: the file, or its content.
         grey: decode to one channel.
         shortest: the shorter side may be reduced down to this many pixels, not below.
 
@@ -38,9 +39,10 @@ def decode(path: Path, *, grey: bool, shortest: int) -> tuple[NDArray[np.uint8],
         UnreadableImageError: the file is missing, empty, truncated, too large or not a picture.
     """
     try:
-        if path.stat().st_size == 0:
+        if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
             raise UnreadableImageError("empty file")
-        with Image.open(path, formats=_FORMATS) as image:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > _MAX_PIXELS:
                 raise UnreadableImageError(f"{width}x{height} pixels are too many")

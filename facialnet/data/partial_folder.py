@@ -16,7 +16,7 @@ def remove_leftovers(folder: Path) -> None:
     for leftover in folder.parent.glob(f"{_stem(folder)}.*.partial"):
         process = int(leftover.name.split(".")[-2])
         # One of this very number is from an earlier process: in containers numbers come again.
-        if process == os.getpid() or not _is_running(process):
+        if process == os.getpid() or not is_running(process):
             shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -25,7 +25,8 @@ def _stem(folder: Path) -> str:
     return f".{folder.parent.name}.{socket.gethostname().replace('.', '-')}"
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Return whether a process of this machine runs."""
     try:
         os.kill(process, 0)  # asks without a signal, also where there is no /proc
     except ProcessLookupError:

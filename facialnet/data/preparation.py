@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from facialnet.data.audit_file import Audit, make_audit, read_audit, write_audit
 from facialnet.data.exclusions import Exclusions, exclude_rows, read_exclusions
+from facialnet.data.landmark_cache import Stamp
+from facialnet.data.landmarks import FaceSearch, mark_faces
 from facialnet.data.manifest import Reading, Source, as_manifest, manifest_hash
 from facialnet.data.store import Progress, Store, check_pictures, open_store, write_store
 from facialnet.data.transforms import Preprocessing
 from facialnet.errors import UserError
-from facialnet.labels import AGE_GROUPS, GENDERS, RACES
 
-Audit = dict[str, Any]
 _AUDIT = "audit.json"
 _FORMAT = 3  # of the stores; raise it whenever the same files and settings give another store
 
@@ -44,7 +44,9 @@ def prepare(
     max_missing: float = 0.01,
     audit_only: bool = False,
     exclude: Path | None = None,
+    search: FaceSearch | None = None,
     progress: Progress | None = None,
+    search_progress: Progress | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
     """Read a source, audit it and write its store, unless that store is already there.
@@ -57,7 +59,10 @@ def prepare(
         max_missing: share of listed pictures that may be missing on disk, in [0, 1].
         audit_only: stop after the audit, without writing pixels.
         exclude: list of pictures to leave out; see data.exclusions.
+        search: finds the five points of pictures that come without; those without a face are left
+            out. None: no picture is searched.
         progress: called with pictures done and pictures in all.
+        search_progress: the same, while faces are searched.
         announce: called with a sentence before long work.
 
     Raises:
@@ -73,18 +78,29 @@ def prepare(
     if exclusions is not None:
         notes = exclude_rows(table, reading.root, exclusions)
         reading = replace(reading, notes=[*reading.notes, *notes])
-    rows = table[table["dropped"].isna()].drop(columns="dropped").reset_index(drop=True)
-    key = _store_key(table, stamps, spec, exclusions)
+    key = _store_key(table, stamps, spec, exclusions, search)
     place = folder / f"{reading.name}-{key[:12]}"
     audit_path = place / _AUDIT
-    earlier = _read_audit(audit_path)
+    earlier = read_audit(audit_path)
     if _too_many_missing(table, max_missing):
-        audit = _audit(reading, table)
-        _write_audit(earlier or audit, audit_path)
+        audit = make_audit(reading, table)
+        write_audit(earlier or audit, audit_path)
         raise UserError(_missing_message(audit, reading, max_missing, audit_path))
     if (place / "store").is_dir() and earlier is not None and not audit_only:
         _check_usable(earlier, reading, audit_path)
         return _prepared(place, earlier)
+    if search is not None:
+        mark_faces(
+            table,
+            stamps,
+            reading.root,
+            search,
+            folder=folder,
+            name=reading.name,
+            progress=search_progress,
+            announce=announce,
+        )
+    rows = table[table["dropped"].isna()].drop(columns="dropped").reset_index(drop=True)
     announce(f"preparing {len(rows):,} pictures of {reading.name} in {place}")
     if audit_only:
         broken = check_pictures(rows, reading.root, preprocessing, progress)
@@ -100,8 +116,8 @@ def prepare(
             announce=announce,
         )
     table.loc[table["path"].isin(list(broken)) & table["dropped"].isna(), "dropped"] = "unreadable"
-    audit = _audit(reading, table) | {"unreadable_files": broken}
-    _write_audit(audit, audit_path)
+    audit = make_audit(reading, table) | {"unreadable_files": broken}
+    write_audit(audit, audit_path)
     if audit_only:
         kept = rows[~rows["path"].isin(list(broken))].reset_index(drop=True)
         return Prepared(None, audit, audit_path, kept)
@@ -114,15 +130,16 @@ def _prepared(place: Path, audit: Audit) -> Prepared:
     return Prepared(store, audit, place / _AUDIT, store.manifest)
 
 
-def _mark_missing(table: pd.DataFrame, root: Path) -> list[tuple[int, int]]:
-    """Mark rows without a file as dropped; size and time stamp of the others' files."""
+def _mark_missing(table: pd.DataFrame, root: Path) -> dict[int, Stamp]:
+    """Mark rows without a file as dropped; the stamps of the others' files, by index."""
     if "dropped" not in table.columns:
         table["dropped"] = pd.Series(pd.NA, index=table.index, dtype="str")
-    stamps, missing = [], []
+    stamps: dict[int, Stamp] = {}
+    missing = []
     for index in table.index[table["dropped"].isna()]:
         try:
             stat = (root / str(table.at[index, "path"])).stat()
-            stamps.append((stat.st_size, stat.st_mtime_ns))
+            stamps[index] = (stat.st_size, stat.st_mtime_ns)
         except OSError:
             missing.append(index)
     table.loc[missing, "dropped"] = "missing file"
@@ -131,56 +148,17 @@ def _mark_missing(table: pd.DataFrame, root: Path) -> list[tuple[int, int]]:
 
 def _store_key(
     table: pd.DataFrame,
-    stamps: list[tuple[int, int]],
+    stamps: dict[int, Stamp],
     spec: dict[str, Any],
     exclusions: Exclusions | None,
+    search: FaceSearch | None,
 ) -> str:
     excluded = None if exclusions is None else exclusions.digest
-    content = json.dumps([_FORMAT, manifest_hash(table), stamps, spec, excluded], sort_keys=True)
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-
-
-def _audit(reading: Reading, table: pd.DataFrame) -> Audit:
-    """Count what was read and kept.
-
-    ``with_gender``, ``with_age``, ``with_both`` and ``age_counts`` count the labels of all rows
-    read, as the paper notes do (section 7); ``kept_counts`` those of the rows that are kept.
-    """
-    gender, age = table["gender"].notna(), table["age_group"].notna()
-    kept = table[table["dropped"].isna()]
-    missing = table.loc[table["dropped"] == "missing file", "path"]
-    columns = {"gender": GENDERS, "age_group": AGE_GROUPS, "race": RACES}
-    return {
-        "data": reading.name,
-        "root": str(reading.root.absolute()),
-        "licence": reading.licence,
-        "rows": len(table),
-        "kept": len(kept),
-        "with_gender": int(gender.sum()),
-        "with_age": int(age.sum()),
-        "with_both": int((gender & age).sum()),
-        "age_counts": _class_counts(table["age_group"], AGE_GROUPS),
-        "kept_counts": {name: _class_counts(kept[name], names) for name, names in columns.items()},
-        "people": _distinct(kept, "subject"),
-        "albums": _distinct(kept, "album"),
-        "duplicates": reading.duplicates,
-        "missing": len(missing),
-        "unreadable": int((table["dropped"] == "unreadable").sum()),
-        "dropped": table["dropped"].value_counts().to_dict(),
-        "notes": reading.notes,
-        "missing_files": missing.tolist(),
-        "unreadable_files": {},
-    }
-
-
-def _distinct(kept: pd.DataFrame, column: str) -> int:
-    """Count the names of a column, which mean something within their data set only."""
-    return int(kept.groupby("source", dropna=False)[column].nunique().sum())
-
-
-def _class_counts(column: "pd.Series[str]", names: tuple[str, ...]) -> dict[str, int]:
-    counts = column.value_counts()
-    return {name: int(counts.get(name, 0)) for name in names}
+    content = [_FORMAT, manifest_hash(table), list(stamps.values()), spec, excluded]
+    if search is not None:  # keys of before there was a search still hold
+        content.append(search.settings)
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _too_many_missing(table: pd.DataFrame, max_missing: float) -> bool:
@@ -201,19 +179,3 @@ def _missing_message(audit: Audit, reading: Reading, max_missing: float, path: P
 def _check_usable(audit: Audit, reading: Reading, path: Path) -> None:
     if audit["kept"] == 0:
         raise UserError(f"no usable picture in {reading.root.absolute()}; see {path.absolute()}")
-
-
-def _read_audit(path: Path) -> Audit | None:
-    """Return an earlier run's audit, or None where there is none that can be read."""
-    try:
-        audit: Audit = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return audit
-
-
-def _write_audit(audit: Audit, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(audit, indent=2, ensure_ascii=False))
-    partial.replace(path)

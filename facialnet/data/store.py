@@ -250,8 +250,9 @@ def _outcomes(
     marked = all(name in rows.columns for name in LANDMARKS)
     points = rows[list(LANDMARKS)].to_numpy(np.float32).reshape(-1, 5, 2) if marked else None
     crops = [None if math.isnan(crop) else crop for crop in rows.get(CROP, [math.nan] * len(rows))]
+    aligns = preprocessing.aligned_layout is not None
 
-    def stored(position: int) -> _Outcome:
+    def outcome(position: int) -> _Outcome:
         path, crop = root / rows["path"].iloc[position], crops[position]
         shortest = math.ceil(preprocessing.decoded_side / (crop or 1))
         if points is not None:  # they may lie in a small part of a large picture
@@ -263,13 +264,16 @@ def _outcomes(
             where = None if points is None else points[position] * np.float32(reduced)
             same = grey and shortest == look_from
             seen = image if same else decode(path, grey=True, shortest=look_from)[0]
-            return preprocessing(image, where, crop), _LOOK(seen, None, crop), content_hash(path)
+            # an aligned face needs no crop, which would only hide what lies around it
+            aligned = aligns and where is not None and bool(np.isfinite(where).all())
+            stored = preprocessing(image, where, None if aligned else crop)
+            return stored, _LOOK(seen, None, crop), content_hash(path)
         except (UnreadableImageError, ValueError, OSError) as error:
             return str(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for position, outcome in enumerate(_windowed(pool, stored, range(len(rows)))):
-            yield outcome
+        for position, done in enumerate(_windowed(pool, outcome, range(len(rows)))):
+            yield done
             if progress is not None and (position % 64 == 0 or position + 1 == len(rows)):
                 progress(position + 1, len(rows))
 

@@ -6,7 +6,7 @@ for each sample: left to itself, albumentations 2.0.8 draws the same stream in e
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import albumentations as A
@@ -14,34 +14,44 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facialnet.data.alignment import (
+    STANDARD_LAYOUT,
+    Pixels,
+    Points,
+    aligning_matrix,
+    warp,
+    zoomed,
+)
 from facialnet.errors import UserError
 
 # Faces are small and batches many: OpenCV's own threads would only fight with torch's.
 cv2.setNumThreads(0)
 
-Pixels = NDArray[np.uint8]
-Points = NDArray[np.float32]
-
-# Where right eye, left eye, nose and mouth corners lie in a square crop with sides of 1: the
-# five-point layout of 112x112 crops that face recognition has settled on (ArcFace, InsightFace).
-_LAYOUT = np.array(
-    [[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]], np.float32
-) / np.float32(112)
-
 
 class AlignFivePoints(A.ImageOnlyTransform):  # type: ignore[misc]
-    """Turn, scale and shift a face so that its five points lie in the standard layout.
+    """Turn, scale and shift a face so that its five points lie in a layout.
 
     The result is a square with the side that the pipeline is called with. A picture without points
     passes unchanged.
 
     Args:
-        zoom: size of the face against the standard layout; below 1 shows more around it.
+        zoom: size of the face against the layout; below 1 shows more around it.
+        layout: x and y of five points in shares of the side, [5, 2]; None: the standard layout.
     """
 
-    def __init__(self, zoom: float = 0.8) -> None:
+    def __init__(self, zoom: float = 0.8, layout: Sequence[Sequence[float]] | None = None) -> None:
         super().__init__(p=1.0)
+        if not zoom > 0:
+            raise UserError(f"preprocess.steps: AlignFivePoints zoom={zoom} must be above 0")
         self.zoom = zoom
+        self.layout = STANDARD_LAYOUT if layout is None else np.array(layout, np.float32)
+        if self.layout.shape != (5, 2):
+            raise UserError("preprocess.steps: AlignFivePoints layout must be five pairs [x, y]")
+
+    @property
+    def goal(self) -> Points:
+        """Where the points come to lie: float32 [5, 2], in shares of the side."""
+        return zoomed(self.layout, self.zoom)
 
     @property
     def targets_as_params(self) -> list[str]:
@@ -55,48 +65,15 @@ class AlignFivePoints(A.ImageOnlyTransform):  # type: ignore[misc]
         points, side = data["points"], data["side"]
         if points is None or not np.isfinite(points).all():
             return {"matrix": None, "side": side}
-        goal = ((_LAYOUT - 0.5) * self.zoom + 0.5) * side
-        matrix = similarity(np.asarray(points, np.float64), goal.astype(np.float64))
-        return {"matrix": matrix, "side": side}
+        return {"matrix": aligning_matrix(points, self.goal, side), "side": side}
 
     def apply(self, img: Pixels, matrix: NDArray[np.float64] | None, side: int, **_: Any) -> Pixels:
         """Warp the picture to the aligned square."""
-        if matrix is None:
-            return img
-        scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-        if (
-            scale < 0.5
-        ):  # a warp samples single pixels; averaging first keeps fine detail from aliasing
-            sides = [max(1, round(2 * scale * length)) for length in img.shape[1::-1]]
-            shrunk = _resize(img, (sides[0], sides[1]), cv2.INTER_AREA)
-            factors = np.array(img.shape[1::-1]) / shrunk.shape[1::-1]
-            # pixel x of the shrunk picture is centred on factor * (x + 0.5) - 0.5 of the picture
-            offset = matrix[:, 2] + matrix[:, :2] @ (0.5 * factors - 0.5)
-            matrix = np.column_stack([matrix[:, :2] * factors, offset])
-            img = shrunk
-        return np.asarray(
-            cv2.warpAffine(img, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101), np.uint8
-        )
+        return img if matrix is None else warp(img, matrix, side)
 
 
 def _resize(image: Pixels, size: tuple[int, int], interpolation: int) -> Pixels:
     return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
-
-
-def similarity(source: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the 2x3 matrix that turns, scales and shifts points [N, 2] closest to the goal.
-
-    Least squares in closed form (Umeyama 1991, for the plane, without reflection).
-    """
-    centre_s, centre_g = source.mean(0), goal.mean(0)
-    s, g = source - centre_s, goal - centre_g
-    spread = (s**2).sum()
-    if spread == 0:
-        raise ValueError("the points of a face coincide")
-    a = (s * g).sum() / spread
-    b = (s[:, 0] * g[:, 1] - s[:, 1] * g[:, 0]).sum() / spread
-    turn = np.array([[a, -b], [b, a]])
-    return np.hstack([turn, (centre_g - turn @ centre_s)[:, None]])
 
 
 class CentreCrop(A.ImageOnlyTransform):  # type: ignore[misc]
@@ -159,6 +136,8 @@ class Preprocessing:
         self.channels = channels
         chosen = [step for step in (steps or {}).values() if step is not None]
         self._pipeline = A.Compose(chosen)
+        others = [step for step in chosen if not isinstance(step, AlignFivePoints | CentreCrop)]
+        self._others = A.Compose(others) if others else None
 
     @property
     def stored_side(self) -> int:
@@ -190,10 +169,7 @@ class Preprocessing:
         Returns:
             uint8 [stored_side, stored_side, channels].
         """
-        if self.channels == 1 and image.ndim == 3:
-            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-        elif self.channels == 3 and image.ndim == 2:
-            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
+        image = self._in_channels(image)
         if crop is not None:
             image, left, top = _centred_square(image, crop)
             points = None if points is None else points - np.array([left, top], np.float32)
@@ -204,6 +180,38 @@ class Preprocessing:
             how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
             image = _resize(image, (side, side), how)
         return image.reshape(self.stored_shape)
+
+    def framed(self, image: Pixels, matrix: NDArray[np.float64]) -> Pixels:
+        """Turn the part of a picture that a 2x3 matrix takes to the stored square into pixels.
+
+        The steps that only change values, such as CLAHE, follow; the matrix stands for those that
+        align and crop. Image and result as for calling it.
+        """
+        square = warp(self._in_channels(image), matrix, self.stored_side)
+        if self._others is not None:
+            square = self._others(image=square)["image"]
+        return np.asarray(square, np.uint8).reshape(self.stored_shape)
+
+    @property
+    def aligned_layout(self) -> Points | None:
+        """Where the five points of a picture that has them lie in the stored one.
+
+        Float32 [5, 2], in shares of the side; None where nothing aligns them.
+        """
+        layout = None
+        for step in self._pipeline.transforms:
+            if isinstance(step, AlignFivePoints):
+                layout = step.goal
+            elif isinstance(step, CentreCrop) and layout is not None:
+                layout = zoomed(layout, 1 / step.share)
+        return layout
+
+    def _in_channels(self, image: Pixels) -> Pixels:
+        if self.channels == 1 and image.ndim == 3:
+            return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        if self.channels == 3 and image.ndim == 2:
+            return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
+        return image
 
     def network_view(self, stored: Pixels) -> Pixels:
         """Cut the margin off, without a copy: uint8 [N, side, side, C] to [N, size, size, C]."""

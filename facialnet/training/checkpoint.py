@@ -3,7 +3,8 @@
 The card (key ``facialnet``) holds ``format``, ``tasks``, ``model``, ``preprocess``, ``store``,
 ``choices``, ``data``, ``protocol``, ``training``, ``init`` (see ``training.transfer``),
 ``calibration``, ``stamp`` and ``config``: numbers, texts, lists and dictionaries only, so that
-``torch.load`` opens the file with ``weights_only=True``.
+``torch.load`` opens the file with ``weights_only=True``. A card may also have ``layout``, where the
+five points of a face lie in the stored picture. Files to pass on: see ``training.portable``.
 """
 
 import pickle
@@ -19,6 +20,7 @@ from facialnet.labels import Task
 from facialnet.models.construction import build_network
 from facialnet.models.multitask import MultiTaskNetwork
 from facialnet.training.checkpoint_io import AtomicCheckpointIO
+from facialnet.training.portable import SUFFIX, check_card, check_weights, read_portable
 
 CARD = "facialnet"
 FORMAT = 3  # of the card
@@ -52,7 +54,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint: a training's own file, or one to pass on (.safetensors).
 
     Raises UserError where the file is missing, damaged or not one of facialnet's.
     """
@@ -63,6 +65,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path.absolute()}")
+    if path.suffix == SUFFIX:
+        return _read_portable(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
@@ -72,11 +76,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ) from error
     if not isinstance(content, dict) or CARD not in content or "state_dict" not in content:
         raise UserError(f"{path.absolute()} is not a checkpoint of facialnet")
-    if content[CARD].get("format") != FORMAT:
-        raise UserError(
-            f"{path.absolute()} has format {content[CARD].get('format')}, and this version of "
-            f"facialnet reads format {FORMAT}: use the version that wrote it, or train again"
-        )
+    _check_format(path, content[CARD])
     weights = {
         name.removeprefix(_PREFIX): value
         for name, value in content["state_dict"].items()
@@ -85,18 +85,53 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, content[CARD], weights)
 
 
+def _read_portable(path: Path) -> Checkpoint:
+    """Read a file that may come from anywhere: its card must describe the weights that it holds."""
+    card, weights = read_portable(path)
+    _check_format(path, card)
+    check_card(path, card)
+    tasks = tasks_from_plain(card["tasks"])
+    try:
+        with torch.device("meta"):  # no memory for a network that the weights do not belong to
+            network = build_network(card["model"], tasks, starting_weights=False)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"checkpoint {path.absolute()} cannot be used: its card describes no network "
+            f"({gist(error)[:80]})"
+        ) from error
+    check_weights(path, weights, network.state_dict())
+    return Checkpoint(path, card, weights)
+
+
+def _check_format(path: Path, card: dict[str, Any]) -> None:
+    if card.get("format") != FORMAT:
+        raise UserError(
+            f"{path.absolute()} has format {card.get('format')}, and this version of "
+            f"facialnet reads format {FORMAT}: use the version that wrote it, or train again"
+        )
+
+
 def store_calibration(
-    path: Path, calibration: dict[str, dict[str, Any]], stamp: str | None
+    path: Path,
+    calibration: dict[str, dict[str, Any]],
+    stamp: str | None,
+    layout: list[list[float]] | None = None,
 ) -> None:
-    """Put each task's calibration, and the stamp of a leaky split, into a checkpoint's card.
+    """Put each task's calibration, a leaky split's stamp and the layout into a checkpoint's card.
 
     Args:
         path: the file; replaced whole, the weights as they were.
         calibration: task name to what ``evaluation.calibration.fit_calibration`` returned.
         stamp: what the leak guard found, None where it found nothing.
+        layout: where the five points of a face lie in the stored pictures, five [x, y] in shares
+            of the side; None where it is not known.
     """
     content = torch.load(path, map_location="cpu", weights_only=True)
-    content[CARD] = content[CARD] | {"calibration": calibration, "stamp": stamp}
+    content[CARD] = content[CARD] | {
+        "calibration": calibration,
+        "stamp": stamp,
+        "layout": layout,
+    }
     AtomicCheckpointIO().save_checkpoint(content, path)
 
 
@@ -106,6 +141,11 @@ def check_fit(checkpoint: Checkpoint, card: dict[str, Any]) -> None:
     Settings that shape the network, its data or its random draws must be the same; the length of
     the run and where things are written may differ.
     """
+    if checkpoint.path.suffix == SUFFIX:
+        raise UserError(
+            f"ckpt_path={checkpoint.path}: a run cannot go on from weights alone; start a new one "
+            "with init_from=FILE"
+        )
     for key in ("tasks", "model", "preprocess", "store", "protocol", "training"):
         there, here = checkpoint.card.get(key), card.get(key)
         if there != here:

