@@ -1,6 +1,7 @@
 """Tasks, class names, age groups and the policies that turn raw age labels into age groups."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facialnet.errors import UserError
@@ -45,6 +46,28 @@ _OFFICIAL_TEXTS = {
 }
 _TYPOS = {"(25, 23)": "25-32"}
 _NUMBERS = re.compile(r"\((\d{1,3}), (\d{1,3})\)|(\d{1,3})")
+
+
+_RANGE = re.compile(r"(\d{1,3})(?:-(\d{1,3})|(\+))?")
+_OPEN_SPAN = 10.0  # years beyond the start of a group without an end
+
+
+def middle_ages(classes: Sequence[str]) -> tuple[float, ...] | None:
+    """Return the age in years that each age group stands for, or None where one is no age group.
+
+    The middle of the two ends: 28.5 for ``25-32``, 7 for ``7``. A group without an end counts as
+    10 years beyond its start, so that ``60+`` is 70; the median of UTKFace's (part 1) that are 60
+    and over is 71.
+    """
+    matches = [_RANGE.fullmatch(name) for name in classes]
+    middles = []
+    for match in matches:
+        if match is None:
+            return None
+        low = float(match[1])
+        high = low + 2 * _OPEN_SPAN if match[3] else float(match[2] or low)
+        middles.append((low + high) / 2)
+    return tuple(middles)
 
 
 def check_policy(policy: str) -> None:

@@ -9,18 +9,26 @@ import facialnet
 
 PACKAGE = Path(facialnet.__file__).parent
 ENTRY_POINTS = {
-    *("train", "prepare", "audit", "evaluate", "predict", "report", "results", "export", "app")
+    *("train", "prepare", "audit", "evaluate", "predict", "report", "results", "export", "app"),
+    "explain",
 }
-KNOWS_HYDRA = ENTRY_POINTS | {"build", "entry", "job", "launch", "sweep_job"}
+KNOWS_HYDRA = ENTRY_POINTS | {
+    *("build", "build_faces", "instantiation", "entry", "job", "launch", "sweep_job")
+}
 # Part of the package: what it may import of the package.
 MAY_IMPORT = {
     "errors": set(),
     "labels": {"errors"},
     "data": {"data", "labels", "errors"},
     "models": {"models", "labels", "errors"},
-    "training": {"training", "models", "evaluation", "labels", "errors"},
+    "explanation": {"explanation", "models", "evaluation", "labels", "errors"},
+    "training": {"training", "models", "explanation", "evaluation", "labels", "errors"},
     "tuning": {"tuning", "training", "errors"},
     "evaluation": {"evaluation", "labels", "errors"},
+    "inference": {
+        *("inference", "data", "models", "training", "evaluation", "explanation"),
+        *("labels", "errors"),
+    },
 }
 
 

@@ -19,6 +19,7 @@ def results_of(folder):
     return json.loads((folder / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_pretrain_fine_tune_and_go_on(cli, drawn_data, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     source = first / "checkpoints/last.ckpt"

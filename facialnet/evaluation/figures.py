@@ -37,10 +37,15 @@ def confusion_figure(
     return figure
 
 
+_COLOURS = {True: "green", False: "firebrick", None: "black"}
+
+
 def answers_figure(
-    images: NDArray[np.uint8], captions: Sequence[str], right: Sequence[bool]
+    images: NDArray[np.uint8], captions: Sequence[str], right: Sequence[bool | None]
 ) -> Figure:
     """Draw faces with what the network answered: green where it is right, red where it is wrong.
+
+    Black where nobody knows.
 
     Args:
         images: uint8 [N, H, W, C], C 1 or 3.
@@ -53,6 +58,6 @@ def answers_figure(
     for number, (image, caption, good) in enumerate(zip(images, captions, right, strict=True)):
         axes = figure.add_subplot(rows, columns, number + 1)
         axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(caption, fontsize=9, color="green" if good else "firebrick")
+        axes.set_title(caption, fontsize=9, color=_COLOURS[good])
         axes.axis("off")
     return figure

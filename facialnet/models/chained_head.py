@@ -30,9 +30,15 @@ class ChainedHead(Head):
         hidden, dropout, norm, sigmoid, init: of each MLPHead.
         coding: must be ``softmax``: what is mixed are probabilities of classes.
 
+    Attributes:
+        given_gradient: let gradients through the given probabilities after all, which explaining
+            an answer needs; False in training.
+
     Raises:
         UserError: a value is unknown or out of range.
     """
+
+    given_gradient = False
 
     def __init__(
         self,
@@ -71,5 +77,6 @@ class ChainedHead(Head):
             given: log-probabilities of the given task, float [N, given classes].
         """
         answers = [answer(features).log_softmax(-1) for answer in self.answers]
-        mixed: Tensor = (torch.stack(answers, 2) + given.detach()[:, None, :]).logsumexp(2)
+        weights = given if self.given_gradient else given.detach()
+        mixed: Tensor = (torch.stack(answers, 2) + weights[:, None, :]).logsumexp(2)
         return mixed

@@ -12,6 +12,7 @@ from facialnet.models.multitask import MultiTaskNetwork
 from facialnet.models.pretrained import read_weights
 from facialnet.training.checkpoint import read_checkpoint
 from facialnet.training.matching import match, part_of
+from facialnet.training.portable import has_card
 
 _WEIGHT_FILES = (".pth", ".pt", ".safetensors")
 
@@ -36,7 +37,7 @@ def read_source(path: Path) -> Source:
 
     Raises UserError, naming the setting and the file, where it is missing, damaged or another one.
     """
-    if path.suffix in _WEIGHT_FILES:
+    if path.suffix in _WEIGHT_FILES and not has_card(path):
         return Source(path, read_weights(str(path), setting="init_from"))
     try:
         checkpoint = read_checkpoint(path)

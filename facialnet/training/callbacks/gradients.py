@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from facialnet.errors import UserError
-from facialnet.training.callbacks.pictures import uncompiled
+from facialnet.models.uncompiled import uncompiled
 from facialnet.training.losses import mean_loss
 
 

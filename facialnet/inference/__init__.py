@@ -1,0 +1,1 @@
+"""What a trained checkpoint is good for: answers, explanations, exported files."""

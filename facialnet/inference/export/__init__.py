@@ -1,0 +1,1 @@
+"""Checkpoints as files for other programs, each checked against PyTorch."""

@@ -1,0 +1,82 @@
+"""ONNX files, in float32 and quantised, of a network with every kind of head."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from facialnet.errors import UserError
+from facialnet.inference.export import onnx_file
+from facialnet.inference.export.answer import answer_all, answer_by
+from facialnet.inference.export.onnx_file import need_onnx, open_onnx
+from facialnet.inference.export.quantise import quantise_dynamic
+
+
+@pytest.fixture(scope="module")
+def reference(exported):
+    return answer_all(answer_by(exported.subject.network), exported.check.pixels, 32)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 70])
+def test_any_batch_is_answered_as_by_pytorch(exported, reference, batch):
+    ours = answer_all(open_onnx(exported.folder / "tiny.onnx", 1), exported.check.pixels, batch)
+    assert list(ours) == list(exported.subject.checkpoint.tasks)
+    for task, values in reference.items():
+        assert ours[task].dtype == np.float32
+        np.testing.assert_allclose(ours[task], values, rtol=0, atol=1e-5)
+        assert len(np.unique(values.argmax(1))) > 1
+
+
+def test_inputs_and_outputs_have_their_names_and_types(exported):
+    for name in ("tiny.onnx", "tiny.int8.onnx"):
+        session = onnxruntime.InferenceSession(exported.folder / name)
+        (images,) = session.get_inputs()
+        assert (images.name, images.type, images.shape[1:]) == (
+            "images",
+            "tensor(uint8)",
+            [1, 32, 32],
+        )
+        assert isinstance(images.shape[0], str)
+        outputs = {output.name: output.shape[1] for output in session.get_outputs()}
+        tasks = exported.subject.checkpoint.tasks
+        assert outputs == {task: len(each.classes) for task, each in tasks.items()}
+        onnx.checker.check_model(onnx.load(exported.folder / name), full_check=True)
+
+
+def test_both_files_carry_the_metadata(exported):
+    for name in ("tiny.onnx", "tiny.int8.onnx"):
+        texts = onnxruntime.InferenceSession(exported.folder / name).get_modelmeta()
+        about = {key: json.loads(text) for key, text in texts.custom_metadata_map.items()}
+        assert {key: about[key] for key in exported.subject.metadata} == exported.subject.metadata
+
+
+def test_int8_computes_in_whole_numbers_and_answers_nearly_alike(exported, reference):
+    kinds = [node.op_type for node in onnx.load(exported.folder / "tiny.int8.onnx").graph.node]
+    assert {"QuantizeLinear", "DequantizeLinear"} <= set(kinds)
+    ours = answer_all(open_onnx(exported.folder / "tiny.int8.onnx", 1), exported.check.pixels, 32)
+    for task, values in reference.items():
+        assert 0 < np.abs(ours[task] - values).mean() < 0.03
+        assert (ours[task].argmax(1) == values.argmax(1)).mean() > 0.85
+
+
+def test_without_faces_only_dense_layers_are_quantised(exported, reference, tmp_path):
+    path = tmp_path / "dynamic.onnx"
+    quantise_dynamic(exported.folder / "tiny.onnx", path)
+    model = onnx.load(path)
+    kinds = {node.op_type for node in model.graph.node}
+    assert "Conv" in kinds
+    assert "MatMulInteger" in kinds
+    assert not kinds & {"ConvInteger", "QuantizeLinear"}
+    assert {each.key for each in model.metadata_props} >= set(exported.subject.metadata)
+    ours = answer_all(open_onnx(path, 1), exported.check.pixels, 32)
+    for task, values in reference.items():
+        assert 0 < np.abs(ours[task] - values).mean() < 0.03
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else 1)
+    with pytest.raises(UserError, match=r"need onnxscript: pip install 'facialnet\[export\]'"):
+        need_onnx()
