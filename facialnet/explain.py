@@ -79,10 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             checkpoint.network().to(device),
             tasks,
             methods=methods,
-            temperatures={
-                name: float(fitted["temperature"])
-                for name, fitted in (checkpoint.card.get("calibration") or {}).items()
-            },
+            temperatures=checkpoint.temperatures,
             orders=given.orders,
         ),
         trained=TrainedNetwork(checkpoint, device=given.device),

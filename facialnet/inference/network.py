@@ -66,11 +66,7 @@ class TrainedNetwork:
         self._views: Views = VIEWS[self.views_name]()
         if self._views.margin and not self.preprocessing.margin:
             raise UserError("views=ten_crop: this checkpoint's faces have no margin to crop from")
-        self._temperatures = {
-            name: float(fitted["temperature"])
-            for name, fitted in (card.get("calibration") or {}).items()
-            if self.views_name == own_views
-        }
+        self._temperatures = checkpoint.temperatures if self.views_name == own_views else {}
         self.calibrated = all(name in self._temperatures for name in self.tasks)
         self._middles = {
             name: middle_ages(task.classes) if task.ordinal else None

@@ -46,6 +46,12 @@ class Checkpoint:
         """The tasks that the network was trained on."""
         return tasks_from_plain(self.card["tasks"])
 
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """Task name to the temperature that calibrates it; tasks without one are left out."""
+        fitted = self.card.get("calibration") or {}
+        return {name: float(entry["temperature"]) for name, entry in fitted.items()}
+
     def network(self) -> MultiTaskNetwork:
         """Build the network, load the weights and switch to evaluation."""
         network = build_network(self.card["model"], self.tasks, starting_weights=False)

@@ -52,12 +52,11 @@ def start(
 
 
 def _explainer(read: Checkpoint, predictor: Predictor) -> Explainer:
-    calibration = read.card.get("calibration") or {}
     return Explainer(
         read.network().to(predictor.network.device),
         read.tasks,
         methods=_METHODS,
-        temperatures={name: fitted["temperature"] for name, fitted in calibration.items()},
+        temperatures=read.temperatures,
     )
 
 

@@ -92,12 +92,11 @@ def exportable(checkpoint: Checkpoint, preprocessing: Preprocessing, views: View
         preprocessing: what the card's ``preprocess`` describes.
         views: what the card's ``config.views`` describes.
     """
-    calibration = checkpoint.card["calibration"]
     network = AnsweringNetwork(
         checkpoint.network(),
         views,
         size=preprocessing.size,
-        temperatures={task: facts["temperature"] for task, facts in calibration.items()},
+        temperatures=checkpoint.temperatures,
     ).eval()
     side = preprocessing.stored_side if views.margin else preprocessing.size
     shape = (preprocessing.channels, side, side)
