@@ -27,6 +27,7 @@ from facialnet.data.fingerprints import content_hash, lookalikes
 from facialnet.data.manifest import (
     CROP,
     LANDMARKS,
+    as_manifest,
     manifest_hash,
     read_manifest,
     write_manifest,
@@ -195,7 +196,7 @@ def _with_fingerprints(rows: pd.DataFrame, contents: dict[int, str], partial: Pa
     looks = _batches(partial / _LOOKS, _LOOK.stored_shape)
     manifest["lookalike"] = lookalikes(list(contents.values()), looks, partial)
     (partial / _LOOKS).unlink()
-    return manifest
+    return as_manifest(manifest)  # in the order of columns that reading gives, for the hash
 
 
 def check_pictures(

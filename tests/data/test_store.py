@@ -465,3 +465,11 @@ def test_near_duplicates_do_not_depend_on_the_preprocessing(own_photos, tmp_path
     assert found[0]["lookalike"].notna().sum() >= 10
     pd.testing.assert_frame_equal(found[0], found[1])
     pd.testing.assert_frame_equal(found[0], found[2])
+
+
+def test_columns_in_another_order_are_the_same_store(photos, write, tmp_path):
+    rows = photos.rows.assign(crop=np.float32(0.5))
+    rows = rows.assign(**dict.fromkeys(LANDMARKS, np.float32(3)))  # behind the crop, as found later
+    write(rows=rows)
+    store = open_store(tmp_path / "set-1" / "store")
+    pd.testing.assert_frame_equal(without_fingerprints(store), as_manifest(rows))
