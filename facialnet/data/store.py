@@ -268,7 +268,10 @@ def _outcomes(
             # an aligned face needs no crop, which would only hide what lies around it
             aligned = aligns and where is not None and bool(np.isfinite(where).all())
             stored = preprocessing(image, where, None if aligned else crop)
-            return stored, _LOOK(seen, None, crop), content_hash(path)
+            look = _LOOK(seen, None, crop)
+            # a crop that needs no resize is a part of the decoded picture still
+            whole, whole_look = np.ascontiguousarray(stored), np.ascontiguousarray(look)
+            return whole, whole_look, content_hash(path)
         except (UnreadableImageError, ValueError, OSError) as error:
             return str(error)
 
