@@ -1,4 +1,4 @@
-"""Say why a network answers as it does: `python -m facialnet.explain CHECKPOINT PHOTO…`."""
+"""Say why a network answers as it does: `python -m facialnet.explain PHOTO…`."""
 
 import argparse
 import re
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from facialnet.command import run_command
+from facialnet.data.faces.engines import fastest_engine
 from facialnet.data.faces.retinaface import RetinaFace
 from facialnet.errors import UserError, gist
 from facialnet.explanation.attribution import METHODS, check_methods
@@ -22,9 +23,10 @@ from facialnet.explanation.explainer import ORDERS, Explainer
 from facialnet.explanation.feature_maps import feature_map_figure
 from facialnet.explanation.figures import explanation_figure
 from facialnet.explanation.verdict import figures, verdict
+from facialnet.inference.checkpoint_network import CheckpointNetwork
 from facialnet.inference.finding import FACES, FaceFinder, FoundPhoto
-from facialnet.inference.network import TrainedNetwork, choose_device
 from facialnet.inference.photos import Photo, check_arguments, find_photos
+from facialnet.inference.predictor import checkpoint_path
 from facialnet.labels import Task
 from facialnet.training.checkpoint import read_checkpoint
 from facialnet.training.run_folder import write_json
@@ -34,9 +36,9 @@ three methods, and whether that means anything: what deleting it does to the ans
 order. Leaves for each face a picture of the maps and one of all feature maps, and for each photo
 its figures as JSON. docs/explain.md tells how to read them."""
 _EXAMPLES = """examples:
-  python -m facialnet.explain outputs/demo/TIME/checkpoints/best.ckpt photo.jpg
-  python -m facialnet.explain best.ckpt photo.jpg --class female --methods gradcam
-  python -m facialnet.explain best.ckpt crops/*.jpg --detector none --task age"""
+  python -m facialnet.explain photo.jpg
+  python -m facialnet.explain photo.jpg --class female --methods gradcam
+  python -m facialnet.explain 'crops/*.jpg' --detector none --task age --checkpoint best.ckpt"""
 _DPI = 130
 
 
@@ -45,7 +47,7 @@ class _Wanted:
     """What is explained, and where it goes."""
 
     explainer: Explainer
-    trained: TrainedNetwork
+    trained: CheckpointNetwork
     classes: dict[str, str]
     out: Path
     console: Console
@@ -71,18 +73,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_arguments(given.photos)
     if given.orders < 1:
         raise UserError(f"--orders {given.orders}: at least 1 is needed to compare with")
-    checkpoint = read_checkpoint(Path(given.checkpoint))
-    device = choose_device(given.device)
+    checkpoint = read_checkpoint(checkpoint_path(given.checkpoint))
+    trained = CheckpointNetwork(checkpoint, device=given.device)
     tasks = checkpoint.tasks
     wanted = _Wanted(
         explainer=Explainer(
-            checkpoint.network().to(device),
+            trained.network,
             tasks,
             methods=methods,
             temperatures=checkpoint.temperatures,
             orders=given.orders,
         ),
-        trained=TrainedNetwork(checkpoint, device=given.device),
+        trained=trained,
         classes=_classes(tasks, given.task, given.explained),
         out=Path(given.out),
         console=Console(soft_wrap=True, highlight=False),
@@ -98,15 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("no photo could be read; see above")
     wanted.console.print(f"explanations: {wanted.out.absolute()}", markup=False)
     command = shlex.join(["python", "-m", "facialnet.predict", *given.photos[:1]])
-    wanted.console.print(f"next: {command} --checkpoint {shlex.quote(given.checkpoint)}")
+    same = f" --checkpoint {shlex.quote(given.checkpoint)}" if given.checkpoint else ""
+    wanted.console.print(f"next: {command}{same}", markup=False)
 
 
-def _faces(trained: TrainedNetwork, given: argparse.Namespace) -> Iterator[FoundPhoto]:
+def _faces(trained: CheckpointNetwork, given: argparse.Namespace) -> Iterator[FoundPhoto]:
     """Yield the photos with their faces as `facialnet.predict` finds and frames them."""
     finder = FaceFinder(
         frame=trained.frame,
         preprocessing=trained.preprocessing,
-        detector=None if given.detector == "none" else RetinaFace(),
+        detector=None if given.detector == "none" else RetinaFace(engine=fastest_engine),
         faces=given.faces,
         threads=1,
     )
@@ -184,8 +187,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="file of a trained network")
     add("photos", nargs="+", metavar="PHOTO", help="a file, a folder, or a pattern in quotes")
+    add("--checkpoint", metavar="FILE", help="default: the one that comes with facialnet")
     add("--task", action="append", default=[], help="explain this head alone; may be repeated")
     add("--class", dest="explained", metavar="CLASS", help="explain this class, not the answer")
     add("--methods", default=",".join(METHODS), help="default: %(default)s")

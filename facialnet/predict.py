@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facialnet.command import run_command
+from facialnet.data.faces.engines import fastest_engine
 from facialnet.data.faces.face import Detector
 from facialnet.data.faces.retinaface import RetinaFace
 from facialnet.data.faces.yunet import YuNet
@@ -34,7 +35,7 @@ from facialnet.inference.labelled import LabelledPhotos
 from facialnet.inference.network import TrainedNetwork
 from facialnet.inference.output.choice import format_of, open_output
 from facialnet.inference.photos import Photo, count_photos, find_photos
-from facialnet.inference.predictor import Predictor, checkpoint_path
+from facialnet.inference.predictor import Predictor, checkpoint_path, read_network
 from facialnet.inference.run import Summary, run
 
 _messages = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check(given)
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # sizes are checked
     path = checkpoint_path(given.checkpoint)
-    network = TrainedNetwork.read(path, views=given.views, device=given.device)
+    network = read_network(path, views=given.views, device=given.device)
     labelled = LabelledPhotos(Path(given.labels), network.tasks) if given.labels else None
     photos = _photos(given, labelled)
     predictor = Predictor(
@@ -103,7 +104,7 @@ def _detector(given: argparse.Namespace) -> Detector | None:
     if given.boxes or given.detector == "none":
         return None
     if given.detector == "retinaface":
-        return RetinaFace()
+        return RetinaFace(engine=fastest_engine)
     if not given.detector_model:
         raise UserError("--detector yunet needs --detector-model FILE.onnx")
     return YuNet(model=Path(given.detector_model))

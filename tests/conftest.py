@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from facialnet import entry
+from facialnet.command import run_command
 from facialnet.data.drawn.tree import write_tree
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
@@ -55,7 +56,9 @@ def cli(monkeypatch, capfd, tmp_path):
         capfd.readouterr()
         code = 0
         try:
-            if hasattr(module, "command"):
+            if entry_point in ("predict", "explain"):
+                run_command(module.main)
+            elif hasattr(module, "command"):
                 module.command()
             else:
                 entry.run(module.main, config_name)

@@ -1,8 +1,8 @@
 """Explaining photos from the command line."""
 
+import functools
 import json
 import tarfile
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,38 +10,10 @@ import torch
 from models.systems import compose, network_of
 from PIL import Image
 
-from facialnet import build, explain, predict
-from facialnet.command import run_command
+from facialnet import build
 from facialnet.data.preparation import Prepared
 from facialnet.explanation.verdict import SHARE
 from facialnet.labels import AGE_GROUPS
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a command left: its exit code and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def cli(monkeypatch, capfd, tmp_path):
-    """Run a command in this process, as from a terminal in the test's own folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(name, *arguments):
-        capfd.readouterr()
-        code = 0
-        try:
-            run_command(lambda: {"explain": explain, "predict": predict}[name].main(arguments))
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Ended(code, *capfd.readouterr())
-
-    return call
-
 
 SYSTEM = ("+experiment=utkface_aug", "+system=compact4")
 
@@ -59,13 +31,19 @@ def checkpoint(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def explain(cli, checkpoint):
+    """Explain by the checkpoint, in the test's own folder."""
+    return functools.partial(cli, "explain", "--checkpoint", str(checkpoint))
+
+
 @pytest.fixture(scope="module")
 def photo(drawn_root):
     return next(iter(sorted(drawn_root.rglob("*.jpg"))))
 
 
-def test_a_photo_is_explained(cli, checkpoint, photo, tmp_path):
-    ended = cli("explain", str(checkpoint), str(photo), "--detector", "none", "--orders", "2",
+def test_a_photo_is_explained(explain, photo, tmp_path):
+    ended = explain(str(photo), "--detector", "none", "--orders", "2",
                 "--out", "why")  # fmt: skip
     assert ended.code == 0, ended.err
     name = photo.stem
@@ -90,8 +68,8 @@ def test_a_photo_is_explained(cli, checkpoint, photo, tmp_path):
     assert "next: python -m facialnet.predict" in ended.out
 
 
-def test_the_answer_is_that_of_prediction(cli, checkpoint, photo, tmp_path):
-    ended = cli("explain", str(checkpoint), str(photo), "--detector", "none", "--orders", "1",
+def test_the_answer_is_that_of_prediction(explain, cli, checkpoint, photo, tmp_path):
+    ended = explain(str(photo), "--detector", "none", "--orders", "1",
                 "--methods", "gradcam")  # fmt: skip
     assert ended.code == 0, ended.err
     facts = json.loads((tmp_path / f"outputs/explanations/{photo.stem}.json").read_text())
@@ -105,38 +83,36 @@ def test_the_answer_is_that_of_prediction(cli, checkpoint, photo, tmp_path):
         assert ours == pytest.approx(theirs, abs=1e-4)
 
 
-def test_a_class_chooses_its_task(cli, checkpoint, photo, tmp_path):
-    arguments = [str(checkpoint), str(photo), "--detector", "none", "--orders", "1"]
+def test_a_class_chooses_its_task(explain, photo, tmp_path):
+    arguments = [str(photo), "--detector", "none", "--orders", "1"]
     arguments += ["--methods", "occlusion,gradcam", "--out", "why", "--class"]
-    ended = cli("explain", *arguments, "60+")
+    ended = explain(*arguments, "60+")
     assert ended.code == 0, ended.err
     facts = json.loads((tmp_path / f"why/{photo.stem}.json").read_text())
     tasks = facts["faces"][0]["tasks"]
     assert list(tasks) == ["age"]
     assert tasks["age"]["explained"] == "60+"
     assert list(tasks["age"]["methods"]) == ["occlusion", "gradcam"]
-    ended = cli("explain", *arguments, "woman")
+    ended = explain(*arguments, "woman")
     assert ended.code == 2
     assert "--class woman: there is no such class; there are gender: male, female;" in ended.err
-    ended = cli("explain", *arguments, "male", "--task", "age")
+    ended = explain(*arguments, "male", "--task", "age")
     assert ended.code == 2
     assert "there are age: 0-2" in ended.err
 
 
-def test_files_that_cannot_be_read_are_named_and_the_others_explained(
-    cli, checkpoint, photo, tmp_path
-):
+def test_files_that_cannot_be_read_are_named_and_the_others_explained(explain, photo, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         Image.open(photo).save(tmp_path / folder / "same name.png")
     given = ["--detector", "none", "--orders", "1", "--methods", "gradcam", "--task", "gender"]
-    ended = cli("explain", str(checkpoint), "broken.jpg", "a", "b", *given, "--out", "why")
+    ended = explain("broken.jpg", "a", "b", *given, "--out", "why")
     assert ended.code == 0, ended.err
     assert "unreadable: broken.jpg: " in ended.out
     found = sorted(path.name for path in (tmp_path / "why").glob("*.json"))
     assert found == ["same_name.json", "same_name_2.json"]
-    ended = cli("explain", str(checkpoint), "broken.jpg", *given)
+    ended = explain("broken.jpg", *given)
     assert ended.code == 2
     assert "no photo could be read" in ended.err
 
@@ -150,28 +126,28 @@ def test_files_that_cannot_be_read_are_named_and_the_others_explained(
         (["no.jpg"], "there is no file or folder"),
     ],
 )
-def test_wrong_arguments_are_one_line(cli, checkpoint, photo, arguments, message):
-    ended = cli("explain", str(checkpoint), str(photo), "--detector", "none", *arguments)
+def test_wrong_arguments_are_one_line(explain, photo, arguments, message):
+    ended = explain(str(photo), "--detector", "none", *arguments)
     assert ended.code == 2
     assert message in ended.err
     assert ended.err.count("\n") == 1
 
 
-def test_a_folder_that_cannot_be_written_is_named(cli, checkpoint, photo, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(explain, photo, tmp_path):
     (tmp_path / "why").write_text("a file")
-    ended = cli("explain", str(checkpoint), str(photo), "--detector", "none", "--orders", "1",
+    ended = explain(str(photo), "--detector", "none", "--orders", "1",
                 "--methods", "gradcam", "--out", "why")  # fmt: skip
     assert ended.code == 2
     assert "--out why: cannot be written" in ended.err
 
 
 @pytest.mark.slow
-def test_a_face_is_found_in_a_real_photo(cli, shared, checkpoint, tmp_path):
+def test_a_face_is_found_in_a_real_photo(explain, shared, tmp_path):
     with tarfile.open(shared / "data/lfw.tar") as tar:
         member = next(m for m in tar if m.name.endswith("_0001.jpg"))
         tar.extract(member, tmp_path, filter="data")
     given = ["--orders", "1", "--methods", "gradcam", "--task", "gender", "--out", "why"]
-    ended = cli("explain", str(checkpoint), str(tmp_path / member.name), *given)
+    ended = explain(str(tmp_path / member.name), *given)
     assert ended.code == 0, ended.err
     (path,) = (tmp_path / "why").glob("*.json")
     (face,) = json.loads(path.read_text())["faces"]

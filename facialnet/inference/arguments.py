@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from facialnet.errors import UserError
+from facialnet.inference.checkpoint_network import VIEWS
 from facialnet.inference.finding import FACES, NO_FACE
-from facialnet.inference.network import VIEWS
 from facialnet.inference.output.choice import FORMATS
 from facialnet.inference.photos import check_arguments
 
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = arguments.add_argument
     add("photos", nargs="*", metavar="PHOTO", help="see above")
-    add("--checkpoint", metavar="FILE", help="default: the one that comes with facialnet")
+    add("--checkpoint", metavar="FILE", help="or an exported .onnx; default: facialnet's own")
     add("--format", choices=FORMATS, help="default: by the ending of --output, else table")
     add("--output", metavar="FILE", help="write there instead of to the terminal")
     add("--restart", action="store_true", help="write --output anew instead of going on with it")

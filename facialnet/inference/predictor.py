@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facialnet.data.decode import UnreadableImageError
+from facialnet.data.faces.engines import fastest_engine
 from facialnet.data.faces.face import Detector
 from facialnet.data.faces.given import GivenFaces
 from facialnet.data.faces.retinaface import RetinaFace
 from facialnet.errors import UserError
 from facialnet.inference.answers import FaceAnswer, PhotoAnswer
+from facialnet.inference.checkpoint_network import CheckpointNetwork
 from facialnet.inference.decoding import as_rgb
 from facialnet.inference.finding import FaceFinder, FoundPhoto
 from facialnet.inference.network import TrainedNetwork
+from facialnet.inference.onnx_network import SUFFIX as ONNX
+from facialnet.inference.onnx_network import OnnxNetwork
 from facialnet.inference.photos import Photo
 
 ImageLike = str | os.PathLike[str] | Image.Image | NDArray[Any]
@@ -45,7 +49,7 @@ class Predictor:
     """Find the faces of photos and tell what the network of a checkpoint says about them.
 
     Args:
-        network: of a checkpoint.
+        network: see ``read_network``.
         detector: finds faces; ``"default"``: RetinaFace; None: every photo is one face and taken
             whole, as cropped data sets are.
         boxes: a CSV file with faces of your own, instead of a detector; see GivenFaces.
@@ -76,7 +80,7 @@ class Predictor:
         if isinstance(detector, str):
             if detector != "default":
                 raise UserError(f"detector={detector!r}: give 'default', None or a detector")
-            detector = RetinaFace() if boxes is None else None
+            detector = RetinaFace(engine=fastest_engine) if boxes is None else None
         self.network = network
         self._threshold = threshold
         self._batch_size = batch_size
@@ -103,14 +107,15 @@ class Predictor:
         """Read a checkpoint.
 
         Args:
-            path: the file; None: the one that comes with facialnet.
+            path: the file; None: the one that comes with facialnet. An ``.onnx`` file that
+                ``facialnet.export`` wrote answers faster on a processor.
             views: ``single``, ``mirror`` or ``ten_crop``; None: as the checkpoint was tested.
             device: ``auto``, or a device of PyTorch.
             options: those of the class.
 
         Raises UserError where there is no checkpoint: nothing is ever answered untrained.
         """
-        network = TrainedNetwork.read(checkpoint_path(path), views=views, device=device)
+        network = read_network(checkpoint_path(path), views=views, device=device)
         return cls(network, **options)
 
     def predict(self, images: ImageLike | Sequence[ImageLike]) -> list[PhotoAnswer]:
@@ -203,6 +208,28 @@ def checkpoint_path(path: str | os.PathLike[str] | None) -> Path:
             "facialnet.train) and name its file: --checkpoint outputs/…/checkpoints/best.ckpt"
         )
     return DEFAULT_CHECKPOINT
+
+
+def read_network(path: Path, *, views: str | None = None, device: str = "auto") -> TrainedNetwork:
+    """Read a checkpoint, or an ONNX file that was exported from one.
+
+    Raises UserError where that is not possible, and for views or a device that an ONNX file does
+    not have.
+    """
+    if path.suffix != ONNX:
+        return CheckpointNetwork.read(path, views=views, device=device)
+    if device not in ("auto", "cpu"):
+        raise UserError(
+            f"--device {device}: ONNX files are answered by the processor; name the checkpoint "
+            f"that {path.name} was made of"
+        )
+    network = OnnxNetwork(path)
+    if views not in (None, network.views_name):
+        raise UserError(
+            f"--views {views}: {path.name} has views={network.views_name} in it; name the "
+            "checkpoint that it was made of"
+        )
+    return network
 
 
 def _photo(image: ImageLike, number: int) -> Photo:

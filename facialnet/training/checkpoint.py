@@ -71,6 +71,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path.absolute()}")
+    if path.suffix == ".onnx":
+        raise UserError(
+            f"{path.absolute()} answers only (facialnet.predict): name the checkpoint that it was "
+            "made of"
+        )
     if path.suffix == SUFFIX:
         return _read_portable(path)
     try:

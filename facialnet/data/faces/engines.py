@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import cv2
@@ -68,3 +69,9 @@ class OnnxRuntimeEngine:
     def __call__(self, blob: Floats) -> list[Floats]:
         """Return the outputs."""
         return list(self._session.run(self._outputs, {self._input: blob}))
+
+
+def fastest_engine(model: bytes, outputs: Sequence[str]) -> Engine:
+    """Return ONNX Runtime's engine where it is installed, otherwise OpenCV's."""
+    installed = find_spec("onnxruntime") is not None
+    return (OnnxRuntimeEngine if installed else OpenCVEngine)(model, outputs)

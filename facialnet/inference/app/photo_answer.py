@@ -115,7 +115,7 @@ class PhotoDesk:
         assert self._explainer is not None
         view = self._predictor.network.view(answered.found.faces[face.number - 1].stored)
         pixels = torch.from_numpy(np.ascontiguousarray(view)).permute(2, 0, 1)[None]
-        image = pixels.to(self._predictor.network.device)
+        image = pixels.to(next(self._explainer.network.parameters()).device)
         found = self._explainer.explain(image)
         layers = feature_map_figure(self._explainer.network, image, channels=32)
         return replace(

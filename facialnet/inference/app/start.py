@@ -9,7 +9,7 @@ from rich.console import Console
 
 from facialnet.explanation.explainer import Explainer
 from facialnet.inference.app.uploads import upload_folder
-from facialnet.inference.network import TrainedNetwork
+from facialnet.inference.checkpoint_network import CheckpointNetwork
 from facialnet.inference.predictor import Predictor, checkpoint_path
 from facialnet.training.checkpoint import Checkpoint, read_checkpoint
 
@@ -38,8 +38,9 @@ def start(
     networks = {}
     for path in paths:
         read = read_checkpoint(path)
-        predictor = Predictor(TrainedNetwork(read), threshold=threshold)
-        networks[_name(path, paths)] = predictor, _explainer(read, predictor) if explains else None
+        network = CheckpointNetwork(read)
+        predictor = Predictor(network, threshold=threshold)
+        networks[_name(path, paths)] = predictor, _explainer(read, network) if explains else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uploads are deleted then, too
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with upload_folder() as uploads:
@@ -51,9 +52,9 @@ def start(
         serve(build_page(desks, runs), uploads, port=port, open_browser=open_browser)
 
 
-def _explainer(read: Checkpoint, predictor: Predictor) -> Explainer:
+def _explainer(read: Checkpoint, network: CheckpointNetwork) -> Explainer:
     return Explainer(
-        read.network().to(predictor.network.device),
+        read.network().to(network.device),
         read.tasks,
         methods=_METHODS,
         temperatures=read.temperatures,

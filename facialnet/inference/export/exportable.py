@@ -111,9 +111,10 @@ def metadata_of(
     """Return what an exported file says about itself, as plain data.
 
     ``facialnet``: the version. ``checkpoint``: its file name. ``tasks``: task name to ``classes``,
-    in the order of the outputs, and ``ordinal``. ``input``: ``shape`` [C, H, W], and ``margin``,
-    the pixels of it beyond the network's view. ``preprocess``, ``layout``, ``calibration``,
-    ``data``, ``init``, ``stamp``: as in the card; ``calibration`` is part of the graph already.
+    in the order of the outputs, ``ordinal``, and the label ``column``. ``input``: ``shape``
+    [C, H, W], and ``margin``, the pixels of it beyond the network's view. ``preprocess``,
+    ``layout``, ``calibration``, ``data``, ``init``, ``stamp``: as in the card; ``calibration`` is
+    part of the graph already.
     ``views``: ``name`` and ``note`` of the looks that the graph averages.
     """
     card = checkpoint.card
@@ -123,7 +124,7 @@ def metadata_of(
         "facialnet": facialnet.__version__,
         "checkpoint": checkpoint.path.name,
         "tasks": {
-            task: {"classes": list(facts["classes"]), "ordinal": facts["ordinal"]}
+            task: {name: facts[name] for name in ("column", "classes", "ordinal")}
             for task, facts in card["tasks"].items()
         },
         "input": {

@@ -8,7 +8,7 @@ from tiny_checkpoint import write_checkpoint
 from facialnet.data.faces.face import Face
 from facialnet.explanation.explainer import Explainer
 from facialnet.inference.app.photo_answer import PhotoDesk
-from facialnet.inference.network import TrainedNetwork
+from facialnet.inference.checkpoint_network import CheckpointNetwork
 from facialnet.inference.predictor import Predictor
 from facialnet.training.checkpoint import read_checkpoint
 
@@ -26,7 +26,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def desk(checkpoint, tmp_path):
-    predictor = Predictor(TrainedNetwork(checkpoint), detector=two_faces, threshold=0.99)
+    predictor = Predictor(CheckpointNetwork(checkpoint), detector=two_faces, threshold=0.99)
     return PhotoDesk(predictor, None, tmp_path)
 
 
@@ -84,7 +84,7 @@ def test_a_file_elsewhere_is_not_read(desk, tmp_path):
 
 def test_reasons_follow_the_answer(checkpoint, tmp_path):
     pytest.importorskip("captum")
-    predictor = Predictor(TrainedNetwork(checkpoint), detector=two_faces)
+    predictor = Predictor(CheckpointNetwork(checkpoint), detector=two_faces)
     explainer = Explainer(checkpoint.network(), checkpoint.tasks, methods=("gradcam",), orders=1)
     first, second = PhotoDesk(predictor, explainer, tmp_path).answer(photo(tmp_path))
     assert "Looking for reasons" in first

@@ -8,7 +8,7 @@ from facialnet.data.faces.face import Face
 from facialnet.data.faces.framing import frame
 from facialnet.data.plain_preprocessing import preprocessing_from_plain
 from facialnet.errors import UserError
-from facialnet.inference.network import TrainedNetwork
+from facialnet.inference.checkpoint_network import CheckpointNetwork
 from facialnet.labels import AGE_GROUPS
 from facialnet.training.views import Mirror, Single, TenCrop
 
@@ -16,7 +16,9 @@ STORED = np.random.default_rng(0).integers(0, 256, (5, 38, 38, 1), np.uint8)
 
 
 def network_of(tmp_path, card, **options):
-    return TrainedNetwork.read(write_checkpoint(tmp_path / "a.ckpt", card), device="cpu", **options)
+    return CheckpointNetwork.read(
+        write_checkpoint(tmp_path / "a.ckpt", card), device="cpu", **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,4 +130,4 @@ def test_a_device_that_is_not_there(tmp_path):
     path = write_checkpoint(tmp_path / "a.ckpt")
     for device in ("cuda:99", "toaster"):
         with pytest.raises(UserError, match=f"--device {device} is not there"):
-            TrainedNetwork.read(path, device=device)
+            CheckpointNetwork.read(path, device=device)
