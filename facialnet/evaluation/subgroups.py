@@ -1,4 +1,4 @@
-"""How well groups of people fare: accuracy by gender, age and race, the worst group, the gap."""
+"""How well groups of people fare: by gender, age, race and data set; the worst group, the gap."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -21,8 +21,13 @@ from facialnet.labels import AGE_GROUPS, GENDERS, RACES, Task
 SMALLEST_IMAGES = 30
 SMALLEST_PEOPLE = 10
 
-_GROUPINGS = (("gender",), ("age_group",), ("age_group", "gender"), ("race",))
-_ORDER = {"gender": GENDERS, "age_group": AGE_GROUPS, "race": RACES}
+_GROUPINGS = (("gender",), ("age_group",), ("age_group", "gender"), ("race",), ("source",))
+_ORDER: dict[str, tuple[str, ...]] = {
+    "gender": GENDERS,
+    "age_group": AGE_GROUPS,
+    "race": RACES,
+    "source": (),
+}
 
 
 def subgroups(
@@ -30,9 +35,9 @@ def subgroups(
 ) -> dict[str, dict[str, Any]]:
     """Return how each task fares in groups of people, as plain data.
 
-    Groupings are ``gender``, ``age_group``, ``age_group x gender`` and ``race``, each where the
-    task's labelled images have two known values or more in every column of it. A task may be
-    grouped by its own labels: the accuracy is then each class's recall.
+    Groupings are ``gender``, ``age_group``, ``age_group x gender``, ``race`` and ``source``, the data
+    set, each where the task's labelled images have two known values or more in every column of it.
+    A task may be grouped by its own labels: the accuracy is then each class's recall.
 
     Groups of fewer than SMALLEST_IMAGES images or SMALLEST_PEOPLE people are ``small``: they are
     listed, but never the worst or best group, nor do they count in the gap. The gap between best
@@ -117,7 +122,7 @@ def _names(labelled: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.o
         return names, []
     values = []
     for column in columns:
-        found, usual = set(labelled[column].dropna()), _ORDER[column]
+        found, usual = set(labelled[column].dropna()), _ORDER.get(column, ())
         values.append([*(name for name in usual if name in found), *sorted(found - set(usual))])
     order = []
     for combination in product(*values):

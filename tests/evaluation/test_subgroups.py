@@ -190,6 +190,16 @@ def test_a_group_of_one_person_has_no_interval_and_everything_is_plain():
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
+def test_several_data_sets_are_told_apart():
+    table = drawn_table()
+    table.loc[:399, "source"] = "other"
+    found = records(subgroups(table, {"age": AGE}, resamples=50), "age", "source")
+    right = table["age_true"] == table["age_predicted"]
+    for name, part in right.groupby(table["source"]):
+        assert found[name]["images"] == len(part)
+        assert found[name]["accuracy"]["value"] == pytest.approx(part.mean())
+
+
 def test_rows_without_a_group_or_a_label_are_left_out_and_counted():
     table = drawn_table()
     table.loc[:99, "age_group"] = None

@@ -49,7 +49,8 @@ def environment(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def group_words(grouping: str) -> str:
     """Write a grouping of the subgroups in words: ``age and gender``."""
-    return grouping.replace("age_group", "age").replace(" x ", " and ")
+    words = grouping.replace("age_group", "age").replace("source", "data set")
+    return words.replace(" x ", " and ")
 
 
 def limits_of(found: Measured) -> list[str]:
