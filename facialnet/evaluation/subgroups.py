@@ -35,8 +35,8 @@ def subgroups(
 ) -> dict[str, dict[str, Any]]:
     """Return how each task fares in groups of people, as plain data.
 
-    Groupings are ``gender``, ``age_group``, ``age_group x gender``, ``race`` and ``source``, the data
-    set, each where the task's labelled images have two known values or more in every column of it.
+    Groupings are ``gender``, ``age_group``, ``age_group x gender``, ``race`` and ``source`` (the
+    data set), each where the task's labelled images have two known values or more in every column.
     A task may be grouped by its own labels: the accuracy is then each class's recall.
 
     Groups of fewer than SMALLEST_IMAGES images or SMALLEST_PEOPLE people are ``small``: they are
