@@ -1,9 +1,11 @@
 """Pictures in TensorBoard and in the run folder: what goes in, what comes out of every layer."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
@@ -121,7 +123,9 @@ class Graph(L.Callback):
         face = trainer.datamodule.datasets["val"][(0, 0)]["images"]  # type: ignore[attr-defined]
         network: Any = pl_module.network
         training = network.training
-        # Answers are a dictionary, which the tracer takes only when it is not strict.
-        with uncompiled(network):
+        # Answers are a dictionary, which the tracer takes only when it is not strict. It warns of
+        # every choice by the pictures' shape, and the graph is for this shape alone.
+        with uncompiled(network), warnings.catch_warnings():
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
             board.add_graph(network.eval(), face.to(pl_module.device), use_strict_trace=False)
         network.train(training)
