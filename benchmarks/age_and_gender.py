@@ -85,22 +85,28 @@ def ours(checkpoint: Path, tasks: Sequence[str]) -> Answer:
     return answer
 
 
-def tested_photos(run: Path, root: Path, most: int) -> tuple[list[Path], pd.DataFrame]:
-    """Return the test photos of a run and their labels, a column for each task."""
+def tested_photos(
+    run: Path, root: Path, only: str | None, most: int
+) -> tuple[list[Path], pd.DataFrame]:
+    """Return the test photos of a run and their labels, a column for each task that has any."""
     table = pd.read_parquet(run / "predictions.parquet")
+    if only is not None:
+        table = table[table["source"] == only]
     if len(table) > most:
         table = table.sample(most, random_state=0)
     photos = [root / path for path in table["path"]]
     named = {name: name.removesuffix("_true") for name in table if name.endswith("_true")}
     labels = table[list(named)].rename(columns=named)
     labels.index = pd.Index([str(path) for path in photos])
-    return photos, labels[[task for task in ("gender", "age") if task in labels]]
+    tasks = [task for task in ("gender", "age") if task in labels and labels[task].notna().any()]
+    return photos, labels[tasks]
 
 
 def accuracy(answers: Answers, labels: pd.DataFrame) -> dict[str, float]:
     """Return the share of right answers of each task; a photo without an answer is wrong."""
     given = pd.DataFrame.from_dict(answers, orient="index").reindex(labels.index)
-    return {task: float((given[task] == labels[task]).mean()) for task in labels}
+    known = {task: labels[task].notna() for task in labels}
+    return {task: float((given[task] == labels[task])[known[task]].mean()) for task in labels}
 
 
 def main() -> None:
@@ -108,10 +114,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.age_and_gender")
     parser.add_argument("run", type=Path, help="a run that tested a network on whole photos")
     parser.add_argument("root", type=Path, help="of its data set")
-    parser.add_argument("--checkpoint", type=Path, help="default: the run's best")
+    parser.add_argument("--only", metavar="DATA_SET", help="of several: take this one's photos")
+    parser.add_argument("--checkpoint", type=Path, help="or an ONNX file; default: the run's best")
     parser.add_argument("--photos", type=int, default=1000, help="at most; default: 1000")
     given = parser.parse_args()
-    photos, labels = tested_photos(given.run, given.root, given.photos)
+    photos, labels = tested_photos(given.run, given.root, given.only, given.photos)
     checkpoint = given.checkpoint or given.run / "checkpoints" / "best.ckpt"
     tasks = list(labels)
     rivals = {"age-and-gender": opponent(tasks), "facialnet": ours(checkpoint, tasks)}

@@ -28,9 +28,9 @@ from facialnet.data.manifest import as_manifest
 from facialnet.entry import conf_dir, quiet
 from facialnet.errors import UserError
 from facialnet.evaluation.intervals import Interval, mean_interval
-from facialnet.inference.network import TrainedNetwork
+from facialnet.inference.checkpoint_network import CheckpointNetwork
 from facialnet.labels import Task
-from facialnet.training.checkpoint import read_checkpoint
+from facialnet.training.checkpoint import Checkpoint, read_checkpoint
 
 ZOOMS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 _BATCH = 16
@@ -40,8 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Frame, answer, and print one row for each zoom, as a table and as Markdown on request."""
     given = _parser().parse_args(arguments)
     quiet()
-    network = TrainedNetwork.read(Path(given.checkpoint), device="cpu")
-    root, rows, own_layout = _labelled(Path(given.checkpoint), network, given.settings)
+    checkpoint = read_checkpoint(Path(given.checkpoint))
+    network = CheckpointNetwork(checkpoint, device="cpu")
+    root, rows, own_layout = _labelled(checkpoint, network, given.settings)
+    if given.only is not None:
+        rows = rows[rows["source"] == given.only]
+    if rows.empty:
+        raise UserError(f"no labelled picture to measure on (--only {given.only})")
     layout = network.layout if network.layout is not None else own_layout
     if layout is None:
         raise UserError(
@@ -82,29 +87,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--images", type=int, default=1000, help="at most so many photos")
     parser.add_argument("--zooms", type=float, nargs="+", default=ZOOMS, help="1: as in training")
+    parser.add_argument("--only", metavar="DATA_SET", help="of several: take this one's images")
     parser.add_argument("--out", help="also write the rows to this file, as Markdown")
     return parser
 
 
 def _labelled(
-    path: Path, network: TrainedNetwork, settings: list[str]
+    checkpoint: Checkpoint, network: CheckpointNetwork, settings: list[str]
 ) -> tuple[Path, pd.DataFrame, np.ndarray | None]:
     """Return the photos' root, the labelled rows and, on the training's own data, its layout."""
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = hydra.compose("train", settings)
     reading = build.instantiate(cfg.data.source).read()
-    if reading.name != network.card["data"]["name"]:
+    trained = str(checkpoint.card["data"]["name"])
+    if reading.name != trained:
+        if set(reading.name.split("+")) & set(trained.split("+")):
+            raise UserError(
+                f"{checkpoint.path} was trained on some of {reading.name}: name all of its data, "
+                f"{trained}, so that only tested images count, and one of them by --only"
+            )
         table = as_manifest(reading.rows)
         kept = table[table["dropped"].isna()] if "dropped" in table else table
         return reading.root, _with_labels(kept, network), None
-    card = read_checkpoint(path).card
+    card = checkpoint.card
     cfg.preprocess = card["preprocess"]
     prepared, preprocessing = build.prepared_data(cfg)
     store = build.store_of(prepared)
     if store.digest != card["store"]:
         raise UserError(
-            f"{reading.root} is not as it was in the training of {path}: some of its images may "
-            "have been trained on"
+            f"{reading.root} is not as it was in the training of {checkpoint.path}: some of its "
+            "images may have been trained on"
         )
     split = build.split(card["protocol"], store.manifest)
     layout = training_layout(store, split.train, preprocessing, lambda: detector(cfg)).points
@@ -112,7 +124,7 @@ def _labelled(
     return reading.root, tested, None if layout is None else np.array(layout, np.float32)
 
 
-def _with_labels(rows: pd.DataFrame, network: TrainedNetwork) -> pd.DataFrame:
+def _with_labels(rows: pd.DataFrame, network: CheckpointNetwork) -> pd.DataFrame:
     columns = [task.column for task in network.tasks.values()]
     return rows[rows[columns].notna().any(axis=1)]
 
@@ -133,7 +145,7 @@ def _faces(root: Path, rows: pd.DataFrame) -> Iterator[tuple[int, np.ndarray, Fa
 
 
 def _accuracies(
-    network: TrainedNetwork, tasks: list[Task], stored: np.ndarray, rows: pd.DataFrame
+    network: CheckpointNetwork, tasks: list[Task], stored: np.ndarray, rows: pd.DataFrame
 ) -> list[str]:
     """Return each task's accuracy with its 95 % interval; people, where known, are independent."""
     answers = {name: [] for name in network.tasks}

@@ -126,6 +126,6 @@ class Graph(L.Callback):
         # Answers are a dictionary, which the tracer takes only when it is not strict. It warns of
         # every choice by the pictures' shape, and the graph is for this shape alone.
         with uncompiled(network), warnings.catch_warnings():
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             board.add_graph(network.eval(), face.to(pl_module.device), use_strict_trace=False)
         network.train(training)
