@@ -1,12 +1,14 @@
 """Accuracy when faces are framed wider or tighter than in training: `python -m benchmarks.margin`.
 
 Every photo's face is brought to the checkpoint's own layout, and to the same layout with the face
-larger or smaller about its centre; nothing else changes, so the rows differ by the margin alone. On
+larger or smaller about its centre; nothing else changes, so the rows differ by the margin alone.
+With --crops, the middle of the photos is taken as it is, too: what alignment is worth. On
 the checkpoint's own data set only the images that it was tested on count.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -54,12 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "measure on its own data set"
         )
     rows = rows.iloc[np.linspace(0, len(rows) - 1, min(given.images, len(rows))).astype(int)]
-    stored: list[list[np.ndarray]] = [[] for _ in given.zooms]
+    ways = _ways(network, layout, given.zooms, given.crops)
+    stored: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     found = []
     for index, image, face in _faces(root, rows):
         found.append(index)
-        for framed, zoom in zip(stored, given.zooms, strict=True):
-            framed.append(frame(image, face, zoomed(layout, zoom), network.preprocessing))
+        for name, way in ways.items():
+            stored[name].append(way(image, face))
     if not found:
         raise UserError(f"no face was found in {len(rows)} pictures below {root}")
     tested = rows.loc[found]
@@ -70,13 +73,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table.add_column(column, justify="right")
     lines = [f"| face against training | {' | '.join(names)} |"]
     lines.append("|---|" + "---|" * len(names))
-    for framed, zoom in zip(stored, given.zooms, strict=True):
-        cells = [f"{zoom:.2f}", *_accuracies(network, tasks, np.stack(framed), tested)]
+    for name, framed in stored.items():
+        cells = [name, *_accuracies(network, tasks, np.stack(framed), tested)]
         table.add_row(*cells)
         lines.append(f"| {' | '.join(cells)} |")
     Console().print(table)
     if given.out is not None:
         Path(given.out).write_text("\n".join(lines) + "\n")
+
+
+def _ways(
+    network: CheckpointNetwork, layout: np.ndarray, zooms: list[float], crops: list[float]
+) -> dict[str, Callable[[np.ndarray, Face], np.ndarray]]:
+    """Return the ways to frame a face: aligned and larger or smaller, or the photo's middle."""
+    ways: dict[str, Callable[[np.ndarray, Face], np.ndarray]] = {}
+    for zoom in zooms:
+        goal = zoomed(layout, zoom)
+        ways[f"{zoom:.2f}"] = partial(
+            lambda image, face, goal: frame(image, face, goal, network.preprocessing), goal=goal
+        )
+    for crop in crops:
+        ways[f"middle {crop:.0%}, not aligned"] = partial(
+            lambda image, _, crop: network.preprocessing(image, None, crop), crop=crop
+        )
+    return ways
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +107,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--images", type=int, default=1000, help="at most so many photos")
     parser.add_argument("--zooms", type=float, nargs="+", default=ZOOMS, help="1: as in training")
+    parser.add_argument(
+        "--crops",
+        type=float,
+        nargs="+",
+        default=[],
+        help="also the photo's centred square of this share, not aligned",
+    )
     parser.add_argument("--only", metavar="DATA_SET", help="of several: take this one's images")
     parser.add_argument("--out", help="also write the rows to this file, as Markdown")
     return parser
