@@ -31,7 +31,7 @@ ALONE = {**QUICK, "PYTHONPATH": str(Path(facialnet.__file__).parents[1])}
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predict, "RetinaFace", RedBoxes)
+    monkeypatch.setattr(predict, "RetinaFace", lambda **_: RedBoxes())
     for number in range(6):
         save(tmp_path / "in" / f"{number}.png", picture((number, 10, 30, 30 + number)))
     save(tmp_path / "in" / "group.png", picture(BOX, (80, 10, 20, 20)))

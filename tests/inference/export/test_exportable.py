@@ -43,7 +43,8 @@ def test_the_metadata_say_what_a_program_needs(tmp_path):
         EVERY_CODING, views="TenCrop", layout=layout, init=init, stamp="people are shared"
     )
     about = ready(tmp_path / "tiny.ckpt", card).metadata
-    assert about["tasks"]["gender"] == {"classes": ["male", "female"], "ordinal": False}
+    gender = {"column": "gender", "classes": ["male", "female"], "ordinal": False}
+    assert about["tasks"]["gender"] == gender
     assert about["tasks"]["age_corn"]["ordinal"] is True
     assert about["preprocess"] == card["preprocess"]
     assert about["calibration"] == card["calibration"]
