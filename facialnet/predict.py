@@ -103,11 +103,12 @@ def _detector(given: argparse.Namespace) -> Detector | None:
         raise UserError("--detector-model is for --detector yunet")
     if given.boxes or given.detector == "none":
         return None
+    size = {} if given.search_side is None else {"longest": given.search_side}
     if given.detector == "retinaface":
-        return RetinaFace(engine=fastest_engine)
+        return RetinaFace(engine=fastest_engine, **size)
     if not given.detector_model:
         raise UserError("--detector yunet needs --detector-model FILE.onnx")
-    return YuNet(model=Path(given.detector_model))
+    return YuNet(model=Path(given.detector_model), **size)
 
 
 def _settings(given: argparse.Namespace, path: Path, network: TrainedNetwork) -> dict[str, Any]:
@@ -117,6 +118,7 @@ def _settings(given: argparse.Namespace, path: Path, network: TrainedNetwork) ->
         "format": format_of(given.format, Path(given.output) if given.output else None),
         "views": network.views_name,
         "detector": "boxes" if given.boxes else given.detector,
+        "search_side": given.search_side,
         "detector_model": _digest(Path(given.detector_model)) if given.detector_model else None,
         "boxes": _digest(Path(given.boxes)) if given.boxes else None,
         "faces": given.faces,

@@ -47,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
         help="none: photos are cropped faces already; default: %(default)s",
     )
     add("--detector-model", metavar="FILE.onnx", help="of --detector yunet")
+    add(
+        "--search-side",
+        type=int,
+        metavar="PIXELS",
+        help="reduce photos to this longer side for the search: smaller is faster, and faces below "
+        "about 16 pixels in it are missed; default: 800",
+    )
     add("--boxes", metavar="CSV", help="faces of your own: columns path, x, y, width, height")
     add("--no-face", choices=NO_FACE, default="whole", help="default: %(default)s")
     add("--threshold", type=float, default=0.0, help="not sure below this probability; default: 0")

@@ -188,6 +188,14 @@ def test_labels_in_a_csv(call, here):
     assert (here / "g.png").is_file()
 
 
+def test_the_search_may_look_at_smaller_photos(call, monkeypatch):
+    asked = []
+    monkeypatch.setattr(predict, "RetinaFace", lambda **given: asked.append(given) or RedBoxes())
+    for size in (["--search-side", "200"], []):
+        call("in/0.png", *size)
+    assert [given.get("longest") for given in asked] == [200, None]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
