@@ -5,6 +5,7 @@ import hashlib
 import json
 import shlex
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     annotator = Annotator(Path(given.annotate)) if given.annotate else None
     if not network.calibrated:
         _messages.print("note: probabilities are the network's own, not calibrated", markup=False)
+    start = time.perf_counter()
     try:
         with _progress(given, labelled) as progress:
             summary = run(
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if file is not None:
             _messages.print(f"so far: {file.absolute()}; the same command goes on", markup=False)
         raise
-    _say(given, summary, gallery)
+    _say(given, summary, gallery, time.perf_counter() - start)
     if labelled is not None:
         _report(labelled, file)
     _end(given, summary, file)
@@ -164,7 +166,9 @@ def _progress(given: argparse.Namespace, labelled: LabelledPhotos | None) -> "It
         yield progress
 
 
-def _say(given: argparse.Namespace, summary: Summary, gallery: Gallery | None) -> None:
+def _say(
+    given: argparse.Namespace, summary: Summary, gallery: Gallery | None, seconds: float
+) -> None:
     """Name what could not be read and what else there is."""
     for path, reason in summary.reasons:
         _messages.print(f"unreadable: {path}: {reason}", markup=False)
@@ -175,7 +179,7 @@ def _say(given: argparse.Namespace, summary: Summary, gallery: Gallery | None) -
     _messages.print(
         f"{summary.photos:,} photos{before}: {summary.faces:,} faces, "
         f"{summary.without_face:,} without a face ({given.no_face}), "
-        f"{summary.unreadable:,} unreadable",
+        f"{summary.unreadable:,} unreadable; {summary.photos / seconds:,.0f} photos/s",
         markup=False,
     )
     if given.annotate:
