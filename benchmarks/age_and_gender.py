@@ -91,7 +91,10 @@ def tested_photos(
     """Return the test photos of a run and their labels, a column for each task that has any."""
     table = pd.read_parquet(run / "predictions.parquet")
     if only is not None:
+        known = sorted(table["source"].unique())
         table = table[table["source"] == only]
+        if table.empty:
+            raise SystemExit(f"error: --only {only}: the run was tested on {', '.join(known)}")
     if len(table) > most:
         table = table.sample(most, random_state=0)
     photos = [root / path for path in table["path"]]

@@ -45,10 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     checkpoint = read_checkpoint(Path(given.checkpoint))
     network = CheckpointNetwork(checkpoint, device="cpu")
     root, rows, own_layout = _labelled(checkpoint, network, given.settings)
-    if given.only is not None:
-        rows = rows[rows["source"] == given.only]
-    if rows.empty:
-        raise UserError(f"no labelled picture to measure on (--only {given.only})")
+    rows = _only(rows, given.only)
+    if not all(0 < crop <= 1 for crop in given.crops):
+        raise UserError(f"--crops {given.crops}: shares above 0 and up to 1")
     layout = network.layout if network.layout is not None else own_layout
     if layout is None:
         raise UserError(
@@ -82,6 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Path(given.out).write_text("\n".join(lines) + "\n")
 
 
+def _only(rows: pd.DataFrame, source: str | None) -> pd.DataFrame:
+    if source is None:
+        return rows
+    known = ", ".join(sorted(rows["source"].unique()))
+    rows = rows[rows["source"] == source]
+    if rows.empty:
+        raise UserError(f"--only {source}: there are labelled pictures of {known}")
+    return rows
+
+
 def _ways(
     network: CheckpointNetwork, layout: np.ndarray, zooms: list[float], crops: list[float]
 ) -> dict[str, Callable[[np.ndarray, Face], np.ndarray]]:
@@ -89,11 +98,11 @@ def _ways(
     ways: dict[str, Callable[[np.ndarray, Face], np.ndarray]] = {}
     for zoom in zooms:
         goal = zoomed(layout, zoom)
-        ways[f"{zoom:.2f}"] = partial(
+        ways[f"{zoom:.3g}"] = partial(
             lambda image, face, goal: frame(image, face, goal, network.preprocessing), goal=goal
         )
     for crop in crops:
-        ways[f"middle {crop:.0%}, not aligned"] = partial(
+        ways[f"middle {crop:.3g}, not aligned"] = partial(
             lambda image, _, crop: network.preprocessing(image, None, crop), crop=crop
         )
     return ways
@@ -128,7 +137,8 @@ def _labelled(
     reading = build.instantiate(cfg.data.source).read()
     trained = str(checkpoint.card["data"]["name"])
     if reading.name != trained:
-        if set(reading.name.split("+")) & set(trained.split("+")):
+        before = [entry["name"] for entry in (checkpoint.card.get("init") or {}).get("data") or []]
+        if set(reading.name.split("+")) & set("+".join([trained, *before]).split("+")):
             raise UserError(
                 f"{checkpoint.path} was trained on some of {reading.name}: name all of its data, "
                 f"{trained}, so that only tested images count, and one of them by --only"
@@ -138,6 +148,8 @@ def _labelled(
         return reading.root, _with_labels(kept, network), None
     card = checkpoint.card
     cfg.preprocess = card["preprocess"]
+    for name in ("align", "exclude"):
+        cfg.data[name] = card["config"]["data"].get(name)
     prepared, preprocessing = build.prepared_data(cfg)
     store = build.store_of(prepared)
     if store.digest != card["store"]:

@@ -142,8 +142,7 @@ def _explain(wanted: _Wanted, found: FoundPhoto) -> None:
     for number, face in enumerate(found.faces, start=1):
         view = wanted.trained.preprocessing.network_view(face.stored[None])[0]
         pixels = torch.from_numpy(np.ascontiguousarray(view)).permute(2, 0, 1)[None]
-        network = wanted.explainer.network
-        image = pixels.to(next(network.parameters()).device)
+        image = pixels.to(wanted.trained.device)
         explanations = wanted.explainer.explain(image, wanted.classes)
         of_face = name if len(found.faces) == 1 else f"{name}_face{number}"
         title = path if len(found.faces) == 1 else f"{path}, face {number}"
@@ -152,7 +151,7 @@ def _explain(wanted: _Wanted, found: FoundPhoto) -> None:
             for method in explanation.maps:
                 say(f"  {verdict(explanation, method)}", markup=False)
         _save(explanation_figure(view, explanations, Path(title).name), wanted.out, of_face)
-        maps = feature_map_figure(network, image)
+        maps = feature_map_figure(wanted.trained.network, image)
         if maps is not None:
             _save(maps, wanted.out, f"{of_face}_feature_maps", dpi=100)
         facts.append(

@@ -176,10 +176,11 @@ def _say(
         more = summary.unreadable - len(summary.reasons)
         _messages.print(f"and {more:,} more unreadable ones; the output names them all")
     before = f", {summary.skipped:,} answered before" if summary.skipped else ""
+    speed = f"; {summary.photos / seconds:,.3g} photos/s" if summary.photos else ""
     _messages.print(
         f"{summary.photos:,} photos{before}: {summary.faces:,} faces, "
         f"{summary.without_face:,} without a face ({given.no_face}), "
-        f"{summary.unreadable:,} unreadable; {summary.photos / seconds:,.0f} photos/s",
+        f"{summary.unreadable:,} unreadable{speed}",
         markup=False,
     )
     if given.annotate:

@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         metavar="PIXELS",
         help="reduce photos to this longer side for the search: smaller is faster, and faces below "
-        "about 16 pixels in it are missed; default: 800",
+        "about 16 pixels in it are missed; at least 160, default: 800",
     )
     add("--boxes", metavar="CSV", help="faces of your own: columns path, x, y, width, height")
     add("--no-face", choices=NO_FACE, default="whole", help="default: %(default)s")
@@ -70,5 +70,12 @@ def check(given: argparse.Namespace) -> None:
     if given.photos and given.labels:
         raise UserError("--labels says which photos are meant; leave the others out")
     check_arguments(given.photos)
+    if given.search_side is not None:
+        if given.boxes or given.detector == "none":
+            raise UserError(
+                "--search-side: no faces are searched for with --boxes or --detector none"
+            )
+        if given.search_side < 160:
+            raise UserError(f"--search-side {given.search_side}: give 160 or more")
     if given.gallery and Path(given.gallery).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UserError(f"--gallery {given.gallery}: expected a file that ends in .png")

@@ -20,14 +20,13 @@ class OnnxNetwork(TrainedNetwork):
 
     Args:
         path: the file.
-        threads: of the processor for one batch; 0: as many as there are.
 
     Raises UserError where the file is missing, damaged or not facialnet's, or ONNX Runtime is not
     installed.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
-        self._session = _session(path, threads)
+    def __init__(self, path: Path) -> None:
+        self._session = _session(path)
         texts = self._session.get_modelmeta().custom_metadata_map
         try:
             about: dict[str, Any] = {name: json.loads(text) for name, text in texts.items()}
@@ -67,7 +66,7 @@ class OnnxNetwork(TrainedNetwork):
         }
 
 
-def _session(path: Path, threads: int) -> Any:
+def _session(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"there is no file {path.absolute()}")
     try:
@@ -78,7 +77,6 @@ def _session(path: Path, threads: int) -> Any:
             "checkpoint that it was made of"
         ) from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
     # threads that spin for their next batch would take time from decoding and detection
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # what is wrong is said below

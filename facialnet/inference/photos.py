@@ -71,6 +71,10 @@ def check_arguments(arguments: Sequence[str]) -> None:
         if is_address(argument):
             if not argument.lower().startswith(("http://", "https://")):
                 raise UserError(f"{argument}: only http:// and https:// addresses are fetched")
+        elif argument.lower().endswith((".ckpt", ".safetensors", ".onnx")):
+            raise UserError(
+                f"{argument} is no photo; a network is named by --checkpoint {argument}"
+            )
         elif not os.path.lexists(argument) and not glob.has_magic(argument):
             raise UserError(f"there is no file or folder {Path(argument).absolute()}")
 

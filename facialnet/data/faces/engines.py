@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import cv2
@@ -60,6 +59,8 @@ class OnnxRuntimeEngine:
             ) from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        # patterns are kept for every size of picture that comes along, and never given back
+        options.enable_mem_pattern = False
         self._outputs = list(outputs)
         self._session = onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
@@ -73,5 +74,7 @@ class OnnxRuntimeEngine:
 
 def fastest_engine(model: bytes, outputs: Sequence[str]) -> Engine:
     """Return ONNX Runtime's engine where it is installed, otherwise OpenCV's."""
-    installed = find_spec("onnxruntime") is not None
-    return (OnnxRuntimeEngine if installed else OpenCVEngine)(model, outputs)
+    try:
+        return OnnxRuntimeEngine(model, outputs)
+    except UserError:
+        return OpenCVEngine(model, outputs)

@@ -83,7 +83,9 @@ def limits_of(found: Measured) -> list[str]:
     if not any("race" in groups for groups in subgroups.values()):
         limits.append(f"{run.data} has no labels of race: differences by race are not measured.")
     limits.append("Labels are annotators' judgements of pictures and hold errors of their own.")
-    limits.append("Tested on one data set; other pictures may do worse.")
+    several = any("source" in groups for groups in subgroups.values())
+    what = "the data sets named" if several else "one data set"
+    limits.append(f"Tested on {what}; other pictures may do worse.")
     return limits
 
 

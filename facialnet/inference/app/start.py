@@ -54,7 +54,7 @@ def start(
 
 def _explainer(read: Checkpoint, network: CheckpointNetwork) -> Explainer:
     return Explainer(
-        read.network().to(network.device),
+        read.network().to(network.device),  # its own: hooks would disturb answers beside it
         read.tasks,
         methods=_METHODS,
         temperatures=read.temperatures,

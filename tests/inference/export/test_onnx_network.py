@@ -45,7 +45,7 @@ def test_it_answers_as_the_checkpoint_does(tmp_path, views):
 
 def test_every_coding_answers_as_in_the_export(exported):
     path = exported.folder / "tiny.onnx"
-    ours = OnnxNetwork(path, threads=1)
+    ours = OnnxNetwork(path)
     theirs = CheckpointNetwork(exported.subject.checkpoint, device="cpu")
     side = theirs.preprocessing.stored_side
     stored = np.random.default_rng(1).integers(
