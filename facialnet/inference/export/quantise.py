@@ -44,7 +44,7 @@ def quantise_static(source: Path, path: Path, faces: NDArray[np.uint8]) -> None:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-    _keep_metadata(source, path)
+    _finish(source, path)
 
 
 def quantise_dynamic(source: Path, path: Path) -> None:
@@ -66,7 +66,7 @@ def quantise_dynamic(source: Path, path: Path) -> None:
             reduce_range=True,
             weight_type=quantization.QuantType.QInt8,
         )
-    _keep_metadata(source, path)
+    _finish(source, path)
 
 
 class _Faces:
@@ -111,14 +111,33 @@ def _with_one_output(model: Any) -> list[str]:
     return [*names, *(f"{name}_MatMul" for name in names)]
 
 
-def _keep_metadata(source: Path, path: Path) -> None:
+def _finish(source: Path, path: Path) -> None:
+    """Keep the source's metadata, and each tensor once."""
     import onnx
 
     known = {each.key: each.value for each in onnx.load(source).metadata_props}
     model = onnx.load(path)
     onnx.helper.set_model_props(model, known)
+    _merge_equal_tensors(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def _merge_equal_tensors(model: Any) -> None:
+    """Let layers share their weights again: folding norms gives each view of a face its own."""
+    from onnx import numpy_helper
+
+    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    same: dict[str, str] = {}
+    for tensor in list(model.graph.initializer):
+        content = numpy_helper.to_array(tensor).tobytes()
+        kept = first.setdefault((tensor.data_type, tuple(tensor.dims), content), tensor.name)
+        if kept != tensor.name:
+            same[tensor.name] = kept
+            model.graph.initializer.remove(tensor)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = same.get(name, name)
 
 
 @contextmanager

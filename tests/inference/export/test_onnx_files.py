@@ -6,12 +6,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
+from tiny_checkpoint import plain_card, ready, smooth_pictures
 
 from facialnet.errors import UserError
 from facialnet.inference.export import onnx_file
 from facialnet.inference.export.answer import answer_all, answer_by
-from facialnet.inference.export.onnx_file import need_onnx, open_onnx
-from facialnet.inference.export.quantise import quantise_dynamic
+from facialnet.inference.export.onnx_file import need_onnx, open_onnx, write_onnx
+from facialnet.inference.export.quantise import quantise_dynamic, quantise_static
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,18 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else 1)
     with pytest.raises(UserError, match=r"need onnxscript: pip install 'facialnet\[export\]'"):
         need_onnx()
+
+
+def test_int8_of_a_face_and_its_mirror_image_holds_the_weights_once(tmp_path):
+    sizes = {}
+    for views in ("Single", "Mirror"):
+        subject = ready(tmp_path / f"{views}.ckpt", plain_card(views=views))
+        write_onnx(subject, tmp_path / f"{views}.onnx")
+        faces = smooth_pictures(32, subject.input_shape)
+        quantise_static(tmp_path / f"{views}.onnx", tmp_path / f"{views}.int8.onnx", faces)
+        model = onnx.load(tmp_path / f"{views}.int8.onnx")
+        contents = [numpy_helper.to_array(each).tobytes() for each in model.graph.initializer]
+        sizes[views] = sum(map(len, contents))
+        long = [content for content in contents if len(content) > 64]
+        assert len(set(long)) == len(long)
+    assert sizes["Mirror"] < 1.5 * sizes["Single"]
