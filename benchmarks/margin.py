@@ -138,7 +138,8 @@ def _labelled(
     trained = str(checkpoint.card["data"]["name"])
     if reading.name != trained:
         before = [entry["name"] for entry in (checkpoint.card.get("init") or {}).get("data") or []]
-        if set(reading.name.split("+")) & set("+".join([trained, *before]).split("+")):
+        seen = {part for name in (trained, *before) for part in name.split("+")}
+        if seen & set(reading.name.split("+")):
             raise UserError(
                 f"{checkpoint.path} was trained on some of {reading.name}: name all of its data, "
                 f"{trained}, so that only tested images count, and one of them by --only"

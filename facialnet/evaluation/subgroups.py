@@ -122,7 +122,7 @@ def _names(labelled: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.o
         return names, []
     values = []
     for column in columns:
-        found, usual = set(labelled[column].dropna()), _ORDER.get(column, ())
+        found, usual = set(labelled[column].dropna()), _ORDER[column]
         values.append([*(name for name in usual if name in found), *sorted(found - set(usual))])
     order = []
     for combination in product(*values):

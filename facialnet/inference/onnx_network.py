@@ -8,11 +8,12 @@ import numpy as np
 
 from facialnet.data.plain_preprocessing import preprocessing_from_plain
 from facialnet.errors import UserError, gist
+from facialnet.inference.checkpoint_network import VIEWS
 from facialnet.inference.network import Pixels, Probabilities, TrainedNetwork
 from facialnet.labels import Task
 
 SUFFIX = ".onnx"
-_VIEWS = {"Single": "single", "Mirror": "mirror", "TenCrop": "ten_crop"}
+_VIEWS = {type(make()).__name__: name for name, make in VIEWS.items()}
 
 
 class OnnxNetwork(TrainedNetwork):
@@ -48,7 +49,7 @@ class OnnxNetwork(TrainedNetwork):
                 views_name=_VIEWS[about["views"]["name"]],
                 calibrated=all(name in calibration for name in tasks),
             )
-            self._cut = self.preprocessing.margin - int(about["input"]["margin"])
+            self._cuts_views = bool(about["input"]["margin"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path.absolute()} was not exported by this version of facialnet (its metadata: "
@@ -57,9 +58,9 @@ class OnnxNetwork(TrainedNetwork):
 
     def probabilities(self, stored: Pixels) -> Probabilities:
         """Return each task's probabilities; see TrainedNetwork."""
-        side = stored.shape[1]
-        seen = stored[:, self._cut : side - self._cut, self._cut : side - self._cut]
-        images = np.ascontiguousarray(seen.transpose(0, 3, 1, 2))
+        if not self._cuts_views:
+            stored = self.preprocessing.network_view(stored)
+        images = np.ascontiguousarray(stored.transpose(0, 3, 1, 2))
         found = self._session.run(list(self.tasks), {"images": images})
         return {
             name: values.astype(np.float64) for name, values in zip(self.tasks, found, strict=True)
