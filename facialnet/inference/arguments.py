@@ -79,3 +79,12 @@ def check(given: argparse.Namespace) -> None:
             raise UserError(f"--search-side {given.search_side}: give 160 or more")
     if given.gallery and Path(given.gallery).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UserError(f"--gallery {given.gallery}: expected a file that ends in .png")
+    for name, place in (("annotate", given.annotate), ("gallery", given.gallery)):
+        for folder in given.photos if place else ():
+            if Path(folder).is_dir() and Path(place).resolve().is_relative_to(
+                Path(folder).resolve()
+            ):
+                raise UserError(
+                    f"--{name} {place} lies in {folder} and would be answered like a photo; name a "
+                    "place outside of it"
+                )

@@ -97,6 +97,18 @@ def test_a_stop_after_any_photo_changes_nothing(path):
         assert read(write(part, ANSWERS)) == whole, number
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_two_runs_do_not_write_one_file(path, restart):
+    first = opened(path)
+    first.write(ANSWERS[0])
+    first.flush()
+    with pytest.raises(UserError, match=r"another run is writing .*a\."):
+        opened(path, restart=restart)
+    first.close()
+    assert read(path)
+    opened(path, restart=restart).close()
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_a_kill_at_any_byte_changes_nothing(tmp_path, kind):
     whole = write(tmp_path / f"whole.{kind}", ANSWERS)
@@ -114,6 +126,7 @@ def test_a_kill_while_parquet_is_gathered_changes_nothing(tmp_path):
     for answer in ANSWERS[:3]:
         killed.write(answer)
     killed.flush()  # and no close
+    del killed  # the system lets go of a dead process's files
     with journal_path(path).open("ab") as file:
         file.write(b'{"path": "half')
     assert not path.exists()

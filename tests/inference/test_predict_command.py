@@ -212,6 +212,8 @@ def test_the_search_may_look_at_smaller_photos(call, monkeypatch):
         (["in", "--output", "in"], "say the format"),
         (["in", "--boxes", "gone.csv"], "gone.csv"),
         (["in", "--gallery", "g"], "ends in .png"),
+        (["in", "--gallery", "in/g.png"], "--gallery in/g.png lies in in and would be answered"),
+        (["in", "--annotate", "in/sub"], "--annotate in/sub lies in in and would be answered"),
         (["in/bad.png"], r"no photo could be read \(not a picture"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import IO
 
 from facialnet.errors import UserError
 from facialnet.inference.answers import PhotoAnswer
+from facialnet.inference.output.append import open_alone
 from facialnet.inference.output.done import Done, row_key
 from facialnet.inference.output.rows import columns_of, rows_of
 from facialnet.labels import Task
@@ -37,7 +38,7 @@ class CsvTable:
         self._file: IO[bytes] = sys.stdout.buffer
         end = 0
         if path is not None:
-            self._file = path.open("ab")
+            self._file = open_alone(path)
             end = self._read(path)
             self._file.truncate(end)
         if end == 0:

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from facialnet.errors import UserError
 from facialnet.inference.answers import PhotoAnswer
+from facialnet.inference.output.append import open_alone
 from facialnet.inference.output.done import Done, row_key
 
 
@@ -26,7 +27,7 @@ class JsonLines:
         self._file: IO[bytes] = sys.stdout.buffer
         self._owned = path is not None
         if path is not None:
-            self._file = path.open("ab")
+            self._file = open_alone(path)
             self._file.truncate(self._read(path))
 
     def write(self, answer: PhotoAnswer) -> None:

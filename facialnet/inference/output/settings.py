@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from facialnet.errors import UserError
+from facialnet.inference.output.append import open_alone
 
 
 def settings_path(output: Path) -> Path:
@@ -26,16 +27,19 @@ def begin(output: Path, settings: Mapping[str, Any], *, restart: bool) -> bool:
         settings: plain: all that its rows depend on, beside the photos.
         restart: whether what is there is deleted.
 
-    Raises UserError where the settings differ, where a file is there that is no such result, or
-    where the folder is none.
+    Raises UserError where the settings differ, where a file is there that is no such result,
+    where another run is writing it, or where the folder is none.
     """
     place = settings_path(output)
     if output.is_dir():
         raise UserError(f"--output {output} is a folder; name a file in it")
     output.parent.mkdir(parents=True, exist_ok=True)
     if restart:
-        for path in (output, journal_path(output), place):
-            path.unlink(missing_ok=True)
+        parts = [path for path in (output, journal_path(output), place) if path.exists()]
+        for path in parts:
+            open_alone(path).close()
+        for path in parts:
+            path.unlink()
     if not place.exists():
         if output.exists():
             raise UserError(
