@@ -63,6 +63,39 @@ def test_int8_computes_in_whole_numbers_and_answers_nearly_alike(exported, refer
         assert (ours[task].argmax(1) == values.argmax(1)).mean() > 0.85
 
 
+@pytest.mark.parametrize("kind", ["Relu", "Clip"])
+def test_int8_spends_its_steps_on_what_the_activation_keeps(tmp_path, kind):
+    """A layer whose numbers reach down to -1,000, of which nothing below 0 is kept."""
+    constants = {"w": np.full((1, 1, 3, 3), -0.5, np.float32), "b": np.float32([100])}
+    cut = []
+    if kind == "Clip":  # as ReLU6
+        constants |= {"low": np.float32(0), "high": np.float32(6)}
+        cut = ["low", "high"]
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Cast", ["images"], ["pixels"], to=onnx.TensorProto.FLOAT),
+            onnx.helper.make_node("Conv", ["pixels", "w", "b"], ["before"], pads=[1] * 4),
+            onnx.helper.make_node(kind, ["before", *cut], ["after"]),
+        ],
+        "one_layer",
+        [onnx.helper.make_tensor_value_info("images", onnx.TensorProto.UINT8, ["n", 1, 16, 16])],
+        [onnx.helper.make_tensor_value_info("after", onnx.TensorProto.FLOAT, ["n", 1, 16, 16])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset]), tmp_path / "float.onnx")
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 256, (64, 1, 16, 16)) * rng.random((64, 1, 1, 1))  # darker and lighter
+    faces = faces.astype(np.uint8)
+    quantise_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", faces)
+    float32, int8 = (
+        onnxruntime.InferenceSession(tmp_path / name).run(None, {"images": faces})[0]
+        for name in ("float.onnx", "int8.onnx")
+    )
+    step_of_all = (100 + 0.5 * 9 * 255) / 255
+    assert 0 < np.abs(int8 - float32).max() < step_of_all / 4
+
+
 def test_without_faces_only_dense_layers_are_quantised(exported, reference, tmp_path):
     path = tmp_path / "dynamic.onnx"
     quantise_dynamic(exported.folder / "tiny.onnx", path)
