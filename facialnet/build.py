@@ -30,6 +30,7 @@ from facialnet.models.construction import build_network
 from facialnet.training.checkpoint import FORMAT, tasks_from_plain
 from facialnet.training.checkpoint_io import AtomicCheckpointIO
 from facialnet.training.losses import balanced_weights
+from facialnet.training.mixup import Mixup
 from facialnet.training.module import FaceModule
 from facialnet.training.views import Views
 
@@ -147,6 +148,7 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
             "freezing": plain(cfg.callbacks.get("freezing")),
             "init_from": cfg.init_from,
             "backbone_lr": cfg.backbone_lr,
+            "mixup": cfg.get("mixup"),  # older files have none
             "source_weights": plain(cfg.data.source_weights),
             **{group: plain(cfg[group]) for group in _RECIPE},
         },
@@ -213,6 +215,7 @@ def module(
         backbone_lr=cfg.backbone_lr,
         total_steps=_total_steps(trainer, steps),
         seed=cfg.seed,
+        mixup=None if cfg.get("mixup") is None else Mixup(cfg.mixup),
         views=test_views(cfg),
         card=dict(facts),
     )

@@ -84,10 +84,13 @@ def config_hash(cfg: DictConfig) -> str:
     assert isinstance(config, dict)
     for key in ("run_dir", "paths", "ckpt_path", "logger", "claim", "note"):
         config.pop(key)
-    if cfg.data.get("align") is None:  # runs of before the setting are the same as without it
+    # Runs of before a setting are the same as those without it.
+    if cfg.data.get("align") is None:
         config.pop("detector", None)
         for part in (config["data"], *config["data"].get("parts", {}).values()):
             part.pop("align", None)
+    if cfg.get("mixup") is None:
+        config.pop("mixup", None)
     if cfg.data.exclude is not None:
         config["excluded"] = read_exclusions(Path(cfg.data.exclude)).digest
     text = json.dumps(config, sort_keys=True)

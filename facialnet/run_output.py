@@ -121,6 +121,7 @@ def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
         "compile",
         "init_from",
         "backbone_lr",
+        "mixup",
     )
     chosen = {key: settings[key] for key in first}
     for key, value in settings.items():

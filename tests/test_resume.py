@@ -18,13 +18,14 @@ STEPWISE = ["callbacks.last.every_n_steps=1"]
 
 
 def arguments(drawn_data: list[str], folder: Path, *more: str) -> list[str]:
-    """Everything with state at once: averages, plateau, norms, dropout, augmentation."""
+    """Everything with state at once: averages, plateau, norms, dropout, augmentation, mixup."""
     return [
         "+experiment=demo",
         *drawn_data,
         "callbacks=ema",
         "callbacks.graph=null",
         "augment=strong",
+        "mixup=0.4",
         "scheduler=plateau",
         "scheduler.patience=0",
         f"trainer.max_epochs={EPOCHS}",

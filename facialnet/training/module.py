@@ -16,8 +16,9 @@ from torchmetrics import MeanMetric
 from facialnet.errors import UserError
 from facialnet.labels import Task
 from facialnet.models.multitask import MultiTaskNetwork
-from facialnet.training.losses import mean_loss
+from facialnet.training.losses import LossSum, mean_loss
 from facialnet.training.metrics import TaskMetrics
+from facialnet.training.mixup import Mixup
 from facialnet.training.optim import parameter_groups
 from facialnet.training.views import Single, Views
 from facialnet.training.weighting import TaskWeighting
@@ -51,7 +52,8 @@ class FaceModule(L.LightningModule):
         weight_decay: on weights of convolutions and dense layers.
         backbone_lr: learning rate of the backbone as a share of the optimiser's.
         total_steps: optimiser steps of the whole run.
-        seed: seed of the run; dropout follows from it.
+        seed: seed of the run; dropout and mixup follow from it.
+        mixup: mixes the faces of a training batch; None: they stay apart.
         views: how test faces are shown to the network.
         card: plain data that goes into every checkpoint; see ``facialnet.training.checkpoint``.
     """
@@ -69,6 +71,7 @@ class FaceModule(L.LightningModule):
         backbone_lr: float = 1.0,
         total_steps: float = float("inf"),
         seed: int = 0,
+        mixup: Mixup | None = None,
         views: Views | None = None,
         card: dict[str, Any] | None = None,
     ) -> None:
@@ -87,6 +90,7 @@ class FaceModule(L.LightningModule):
         self.backbone_lr = backbone_lr
         self.total_steps = total_steps
         self.seed = seed
+        self.mixup = mixup
         self.views = views or Single()
         self.card = card or {}
         self.confusions: dict[str, dict[str, Tensor]] = {}
@@ -109,14 +113,18 @@ class FaceModule(L.LightningModule):
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed dropout from (seed, epoch, step, rank), so that a resumed run draws the same."""
+        """Seed dropout and mixup from seed, epoch, step and rank: a resumed run draws the same."""
         key = f"{self.seed} {self.current_epoch} {batch_idx} {self.global_rank}".encode()
         torch.manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=7).digest()))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the weighted sum of the tasks' losses."""
-        outputs = self(batch["images"])
-        loss = self._measure("train", outputs, self.network.log_probabilities(outputs), batch)
+        images, others, share = batch["images"], None, 0.0
+        if self.mixup is not None:
+            images, others, share = self.mixup(batch)
+        outputs = self(images)
+        answers = self.network.log_probabilities(outputs)
+        loss = self._measure("train", outputs, answers, batch, others, share)
         # Looking at a number on a GPU waits for it; there, every 50th step is enough.
         if (loss.device.type == "cpu" or batch_idx % 50 == 0) and not torch.isfinite(loss):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -219,14 +227,24 @@ class FaceModule(L.LightningModule):
         return rows[order].numpy(), {name: part[order].numpy() for name, part in parts.items()}
 
     def _measure(
-        self, stage: str, outputs: dict[str, Tensor], answers: dict[str, Tensor], batch: Any
+        self,
+        stage: str,
+        outputs: dict[str, Tensor],
+        answers: dict[str, Tensor],
+        batch: Any,
+        others: Any = None,
+        share: float = 0.0,
     ) -> Tensor:
-        metrics, targets = self._stage(stage), batch["targets"]
-        metrics.answers.update(answers, targets)
-        sums = {
-            name: loss(outputs[name], targets[name], batch.get("weights"))
-            for name, loss in self.losses.items()
-        }
+        """Measure a batch, whose rows also show others to a share; return the step's loss."""
+        metrics = self._stage(stage)
+        metrics.answers.update(answers, batch["targets"])
+        sums = self._loss_sums(outputs, batch)
+        if others is not None:
+            mixed = self._loss_sums(outputs, others)
+            sums = {
+                name: (value.lerp(mixed[name][0], share), weight.lerp(mixed[name][1], share))
+                for name, (value, weight) in sums.items()
+            }
         shares = self._over_processes({name: weight for name, (_, weight) in sums.items()}, stage)
         means = {}
         for name, (value, weight) in sums.items():
@@ -234,6 +252,12 @@ class FaceModule(L.LightningModule):
             metrics.losses[name].update(mean_loss(value, weight).detach(), weight)
         total: Tensor = self.weighting(means, self._shared if stage == "train" else None)
         return total
+
+    def _loss_sums(self, outputs: dict[str, Tensor], batch: Any) -> dict[str, LossSum]:
+        targets, weights = batch["targets"], batch.get("weights")
+        return {
+            name: loss(outputs[name], targets[name], weights) for name, loss in self.losses.items()
+        }
 
     @property
     def _shared(self) -> Tensor | None:

@@ -7,6 +7,7 @@ import lightning as L
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from facialnet.errors import UserError
@@ -20,6 +21,7 @@ from facialnet.training.callbacks.progress import EpochTable, Throughput, clock
 from facialnet.training.callbacks.selection import EarlyStop
 from facialnet.training.checkpoint_io import AtomicCheckpointIO
 from facialnet.training.losses import CrossEntropy
+from facialnet.training.mixup import Mixup
 from facialnet.training.module import FaceModule
 
 TASKS = {
@@ -118,6 +120,26 @@ def test_scores_equal_a_count_by_hand(tmp_path):
     rows, probabilities = face.answers()
     assert rows.tolist() == list(range(24))
     assert probabilities["age"].shape == (24, 3)
+
+
+def test_the_loss_of_a_step_is_mixed_as_its_faces_are(tmp_path, monkeypatch):
+    batch = batches(count=1)[0]
+    face = module(mixup=Mixup(1.0)).eval()  # without dropout
+    face.trainer = trainer(tmp_path)
+    monkeypatch.setattr(face, "log", lambda *_, **__: None)
+    torch.manual_seed(3)
+    loss = face.training_step(batch, 1)
+    torch.manual_seed(3)
+    images, others, share = Mixup(1.0)(batch)
+    assert 0.1 < share < 0.5
+    expected = 0.0
+    for name, logits in face.network(images).items():
+        own, other = (
+            functional.cross_entropy(logits, rows["targets"][name], ignore_index=IGNORE)
+            for rows in (batch, others)
+        )
+        expected += TASKS[name].weight * ((1 - share) * own + share * other)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_stage_without_any_label_reports_nothing_and_stays_finite(tmp_path):
