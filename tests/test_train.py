@@ -311,6 +311,15 @@ def test_without_a_logger_and_averaged(drawn_data, cli, tmp_path, monkeypatch):
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["status"] == "done"
     assert not (tmp_path / "run/tensorboard").exists()
+    # what was tested are the averaged weights, which the checkpoint holds
+    ended = cli("evaluate", f"checkpoint={tmp_path}/run/checkpoints/best.ckpt", "run_dir=again")
+    assert ended.code == 0, ended.err
+    first, again = (
+        pd.read_parquet(tmp_path / folder / "predictions.parquet").set_index("path")
+        for folder in ("run", "again")
+    )
+    columns = [name for name in first if "_p_" in name]
+    pd.testing.assert_frame_equal(first[columns], again.loc[first.index, columns], atol=1e-5)
 
 
 def test_a_class_that_no_row_can_have_is_named(drawn_data, cli, tmp_path):
