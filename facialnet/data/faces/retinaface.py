@@ -29,7 +29,8 @@ class RetinaFace:
         longest: larger pictures are reduced to this longer side, in pixels, before the search; the
             time grows with its square, and faces below about 16 pixels in it are not found.
         smallest: smaller pictures are enlarged to this longer side, in pixels.
-        batch_size: pictures of one size that go through the network together.
+        batch_size: pictures of one size that go through the network together; for many more, memory
+            is taken from the system and given back each time.
         engine: what runs the network; see data.faces.engines.
 
     Raises UserError where the weights are not installed or an argument is out of range.
@@ -44,7 +45,7 @@ class RetinaFace:
         max_overlap: float = 0.4,
         longest: int = 800,
         smallest: int = 160,
-        batch_size: int = 8,
+        batch_size: int = 4,
         engine: Callable[[bytes, Sequence[str]], Engine] = OpenCVEngine,
     ) -> None:
         if not 0 < min_score <= 1 or not 0 <= max_overlap <= 1:
