@@ -24,7 +24,7 @@ demo: $(STAMP) ## Draw a data set of faces, train FacialNet on it, print the tes
 	$(BIN)/python -m facialnet.train +experiment=demo
 
 test: $(STAMP) ## Run the fast tests (under 5 minutes on two cores, no network)
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-all: $(STAMP) ## Run all tests, also the long ones and those on real faces
 	$(BIN)/python -m pytest
