@@ -148,7 +148,8 @@ def card(cfg: DictConfig, prepared: Prepared) -> dict[str, Any]:
             "freezing": plain(cfg.callbacks.get("freezing")),
             "init_from": cfg.init_from,
             "backbone_lr": cfg.backbone_lr,
-            "mixup": cfg.get("mixup"),  # older files have none
+            # Left out where there is none, so that runs of before the setting can be gone on with.
+            **({} if cfg.get("mixup") is None else {"mixup": cfg.mixup}),
             "source_weights": plain(cfg.data.source_weights),
             **{group: plain(cfg[group]) for group in _RECIPE},
         },
