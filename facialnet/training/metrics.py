@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from facialnet.labels import IGNORE
+from facialnet.labels import IGNORE, Task
 
 
 class TaskMetrics(nn.Module):
@@ -76,3 +77,15 @@ def scores(confusion: Tensor, *, ordinal: bool) -> dict[str, float]:
         result["one_off"] = float(shares[distance <= 1].sum())
         result["mae_groups"] = float((shares * distance).sum())
     return result
+
+
+class StageMetrics(nn.Module):
+    """Losses and confusion matrices of one stage (train, val or test)."""
+
+    def __init__(self, tasks: Mapping[str, Task]) -> None:
+        super().__init__()
+        self.answers = TaskMetrics(
+            classes={name: len(task.classes) for name, task in tasks.items()},
+            ordinal=[name for name, task in tasks.items() if task.ordinal],
+        )
+        self.losses = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in tasks})

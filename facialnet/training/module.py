@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric
 
 from facialnet.errors import UserError
 from facialnet.labels import Task
 from facialnet.models.multitask import MultiTaskNetwork
 from facialnet.training.losses import LossSum, mean_loss
-from facialnet.training.metrics import TaskMetrics
+from facialnet.training.metrics import StageMetrics
 from facialnet.training.mixup import Mixup
 from facialnet.training.optim import parameter_groups
 from facialnet.training.views import Single, Views
@@ -25,18 +24,6 @@ from facialnet.training.weighting import TaskWeighting
 
 OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
 SchedulerFactory = Callable[..., dict[str, Any] | None]
-
-
-class StageMetrics(nn.Module):
-    """Losses and confusion matrices of one stage (train, val or test)."""
-
-    def __init__(self, tasks: Mapping[str, Task]) -> None:
-        super().__init__()
-        self.answers = TaskMetrics(
-            classes={name: len(task.classes) for name, task in tasks.items()},
-            ordinal=[name for name, task in tasks.items() if task.ordinal],
-        )
-        self.losses = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in tasks})
 
 
 class FaceModule(L.LightningModule):
