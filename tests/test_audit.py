@@ -20,15 +20,20 @@ from facialnet.labels import GENDERS, Task
 GENDER = Task("gender", "gender", GENDERS)
 
 
-@pytest.fixture
-def arguments(drawn_data):
-    return [word for word in drawn_data if not word.startswith(("data.batch", "trainer"))]
+@pytest.fixture(scope="module")
+def arguments(drawn_data, tmp_path_factory):
+    """Arguments that choose the drawn faces, with a store that no other file of tests adds to."""
+    words = [
+        word for word in drawn_data if not word.startswith(("data.batch", "trainer", "paths"))
+    ]
+    return [*words, f"paths.prepared={tmp_path_factory.mktemp('audited')}"]
 
 
 def manifest_of(arguments, cli):
     assert cli("prepare", *arguments).code == 0
     folder = Path(next(w for w in arguments if w.startswith("paths.prepared")).split("=")[1])
-    return open_store(next(folder.glob("drawn-*/store"))).manifest
+    (store,) = folder.glob("drawn-*/store")
+    return open_store(store).manifest
 
 
 @dataclass
