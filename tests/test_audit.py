@@ -23,9 +23,7 @@ GENDER = Task("gender", "gender", GENDERS)
 @pytest.fixture(scope="module")
 def arguments(drawn_data, tmp_path_factory):
     """Arguments that choose the drawn faces, with a store that no other file of tests adds to."""
-    words = [
-        word for word in drawn_data if not word.startswith(("data.batch", "trainer", "paths"))
-    ]
+    words = [word for word in drawn_data if not word.startswith(("data.batch", "trainer", "paths"))]
     return [*words, f"paths.prepared={tmp_path_factory.mktemp('audited')}"]
 
 

@@ -20,6 +20,7 @@ from facialnet.labels import GENDERS
 LICENCE = "for research; news photographs, rights with their owners"
 GENDER_LIST = "lfw-deepfunneled-gender.txt"
 NAME_LISTS = {"male": "male_names.txt", "female": "female_names.txt"}
+_CORRECTIONS = Path(__file__).with_name("lfw_corrections.tsv")
 _FOLDERS = ("lfw-deepfunneled", "lfw/lfw-deepfunneled", "lfw", ".")  # of the people, in the root
 _PICTURES = "*/*_[0-9][0-9][0-9][0-9].jpg"
 _PICTURE = re.compile(r"(.+)_[0-9]{4}\.jpg")
@@ -36,11 +37,15 @@ class LFWSource:
         root: folder with ``lfw-deepfunneled/``, or that folder itself.
         gender_list: the list, or the folder of the lists; None: beside the people's folders, in
             them, or in the root.
+        corrected: whether the people of ``lfw_corrections.tsv`` bear the gender that is there. The
+            published list was made from first names; these are the ones that it has wrong, by who
+            the people are and by their pictures.
         name: name of the data set.
     """
 
     root: str
     gender_list: str | None = None
+    corrected: bool = False
     name: str = "lfw"
 
     def read(self) -> Reading:
@@ -52,6 +57,9 @@ class LFWSource:
         root = Path(self.root).expanduser().absolute()
         people = _people_folder(root)
         genders = self._genders(root, people)
+        wrong = _wrong(genders, people)
+        if self.corrected:
+            genders |= wrong
         pictures = sorted(people.glob("*/*.jpg"))
         table = as_manifest(
             pd.DataFrame(
@@ -67,7 +75,11 @@ class LFWSource:
         )
         named = [_name_of(picture.name) == picture.parent.name for picture in pictures]
         table.loc[[not good for good in named], "gender"] = pd.NA
-        notes = [*_list_notes(genders, table), *drop_conflicts(table, ["gender"])]
+        notes = [
+            *_list_notes(genders, table),
+            *_correction_notes(wrong, self.corrected),
+            *drop_conflicts(table, ["gender"]),
+        ]
         dropped = pd.Series(pd.NA, index=table.index, dtype="str")
         dropped[table["gender"].isna()] = "no label"
         dropped[[not good for good in named]] = "malformed name"
@@ -159,6 +171,26 @@ def _joined(pairs: Iterator[tuple[str, str]]) -> dict[str, str | None]:
     for name, gender in pairs:
         genders[name] = gender if genders.get(name, gender) == gender else None
     return genders
+
+
+def _wrong(genders: dict[str, str | None], people: Path) -> dict[str, str]:
+    """Return the genders of the people with pictures for whom the lists say another."""
+    return {
+        name: gender
+        for name, gender in _read_table(_CORRECTIONS)
+        if genders.get(name, gender) != gender and (people / name).is_dir()
+    }
+
+
+def _correction_notes(wrong: dict[str, str], corrected: bool) -> list[str]:
+    if not wrong:
+        return []
+    if corrected:
+        return [f"{len(wrong):,} people have another gender than the list says: corrected"]
+    return [
+        f"{len(wrong):,} people have another gender than the list says: kept as listed; "
+        "source.corrected=true corrects them"
+    ]
 
 
 def _list_notes(genders: dict[str, str | None], table: pd.DataFrame) -> list[str]:

@@ -44,6 +44,7 @@ def error_of(folder, **options):
 
 
 TURING = {"Alan_Turing_0001.jpg": "male", "Alan_Turing_0002.jpg": "male"}
+WRONG = ("male", "female", "male")
 BOTH = {"Ada_Lovelace_0001.jpg": "female", **TURING}
 
 
@@ -177,6 +178,32 @@ def test_missing_data_set_says_how_to_get_it(tmp_path, kind):
     assert "python -m facialnet.train +experiment=demo" in message
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_known_errors_of_the_list_are_counted_or_corrected(lfw, corrected):
+    people = ("Serena_Williams", "Steven_Seagal", "Mother_Teresa")
+    write(lfw / "lfw-deepfunneled", *(f"{name}_0001" for name in people[:2]))
+    with (lfw / GENDER_LIST).open("a") as file:  # the third has no pictures here
+        file.writelines(f"{name}\t{gender}\n" for name, gender in zip(people, WRONG, strict=True))
+    reading = read(lfw, corrected=corrected)
+    genders = kept(reading)
+    assert {**genders, **BOTH} == genders
+    found = [genders[f"{name}_0001.jpg"] for name in people[:2]]
+    assert found == (["female", "male"] if corrected else ["male", "female"])
+    notes = [note for note in reading.notes if "another gender" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("2 people")
+    assert ("corrected=true" in notes[0]) is not corrected
+
+
+def test_a_correction_is_not_counted_where_the_list_is_right(lfw):
+    write(lfw / "lfw-deepfunneled", "Serena_Williams_0001", "Steven_Seagal_0001")
+    with (lfw / GENDER_LIST).open("a") as file:
+        file.write("Serena_Williams\tfemale\n")  # and the other one is not listed
+    reading = read(lfw, corrected=True)
+    assert kept(reading) == {**BOTH, "Serena_Williams_0001.jpg": "female"}
+    assert not [note for note in reading.notes if "another gender" in note]
+
+
 def test_missing_list_says_what_is_expected(lfw):
     (lfw / GENDER_LIST).unlink()
     message = error_of(lfw)
@@ -194,4 +221,9 @@ def test_real_files(shared, tmp_path):
     assert rows["dropped"].isna().all()
     assert Counter(rows["gender"]) == {"male": 5_826, "female": 1_843}
     assert rows["subject"].value_counts().max() == 3
-    assert reading.notes == ["460 of 5,749 people of the gender list have no pictures"]
+    known, errors = reading.notes
+    assert known == "460 of 5,749 people of the gender list have no pictures"
+    assert errors.startswith("163 people have another gender than the list says")
+    corrected = read(tmp_path, corrected=True).rows
+    assert (corrected["gender"] != rows["gender"]).sum() == 218
+    assert not corrected["gender"].isna().any()
