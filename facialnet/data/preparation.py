@@ -14,7 +14,8 @@ from facialnet.data.exclusions import Exclusions, exclude_rows, read_exclusions
 from facialnet.data.landmark_cache import Stamp
 from facialnet.data.landmarks import FaceSearch, mark_faces
 from facialnet.data.manifest import Reading, Source, as_manifest, manifest_hash
-from facialnet.data.store import Progress, Store, check_pictures, open_store, write_store
+from facialnet.data.store import Store, open_store
+from facialnet.data.store_writing import Progress, check_pictures, write_store
 from facialnet.data.transforms import Preprocessing
 from facialnet.errors import UserError
 
@@ -82,13 +83,9 @@ def prepare(
     place = folder / f"{reading.name}-{key[:12]}"
     audit_path = place / _AUDIT
     earlier = read_audit(audit_path)
-    if _too_many_missing(table, max_missing):
-        audit = make_audit(reading, table)
-        write_audit(earlier or audit, audit_path)
-        raise UserError(_missing_message(audit, reading, max_missing, audit_path))
+    _refuse_missing(reading, table, max_missing, earlier, audit_path)
     if (place / "store").is_dir() and earlier is not None and not audit_only:
-        _check_usable(earlier, reading, audit_path)
-        return _prepared(place, earlier)
+        return _prepared(place, earlier, reading)
     if search is not None:
         mark_faces(
             table,
@@ -121,13 +118,16 @@ def prepare(
     if audit_only:
         kept = rows[~rows["path"].isin(list(broken))].reset_index(drop=True)
         return Prepared(None, audit, audit_path, kept)
-    _check_usable(audit, reading, audit_path)
-    return _prepared(place, audit)
+    return _prepared(place, audit, reading)
 
 
-def _prepared(place: Path, audit: Audit) -> Prepared:
+def _prepared(place: Path, audit: Audit, reading: Reading) -> Prepared:
+    """Open a store that was written, now or earlier; refuse one without pictures."""
+    path = place / _AUDIT
+    if audit["kept"] == 0:
+        raise UserError(f"no usable picture in {reading.root.absolute()}; see {path.absolute()}")
     store = open_store(place / "store")
-    return Prepared(store, audit, place / _AUDIT, store.manifest)
+    return Prepared(store, audit, path, store.manifest)
 
 
 def _mark_missing(table: pd.DataFrame, root: Path) -> dict[int, Stamp]:
@@ -161,21 +161,18 @@ def _store_key(
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _too_many_missing(table: pd.DataFrame, max_missing: float) -> bool:
+def _refuse_missing(
+    reading: Reading, table: pd.DataFrame, allowed: float, earlier: Audit | None, path: Path
+) -> None:
+    """Refuse a table of which a larger share than allowed is missing; leave an audit of it."""
     missing = int((table["dropped"] == "missing file").sum())
     wanted = missing + int(table["dropped"].isna().sum())
-    return missing > max_missing * wanted
-
-
-def _missing_message(audit: Audit, reading: Reading, max_missing: float, path: Path) -> str:
-    wanted = audit["missing"] + audit["kept"]
-    return (
-        f"{audit['missing']:,} of {wanted:,} listed pictures are missing below "
+    if missing <= allowed * wanted:
+        return
+    audit = make_audit(reading, table)
+    write_audit(earlier or audit, path)
+    raise UserError(
+        f"{missing:,} of {wanted:,} listed pictures are missing below "
         f"{reading.root.absolute()}, such as {audit['missing_files'][0]}; put them there, or allow "
-        f"a larger share than data.max_missing={max_missing}; all of them: {path.absolute()}"
+        f"a larger share than data.max_missing={allowed}; all of them: {path.absolute()}"
     )
-
-
-def _check_usable(audit: Audit, reading: Reading, path: Path) -> None:
-    if audit["kept"] == 0:
-        raise UserError(f"no usable picture in {reading.root.absolute()}; see {path.absolute()}")

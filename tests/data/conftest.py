@@ -12,7 +12,8 @@ from PIL import Image
 from facialnet.data.decode import UnreadableImageError, decode
 from facialnet.data.faces.retinaface import RetinaFace
 from facialnet.data.manifest import as_manifest
-from facialnet.data.store import Store, open_store, write_store
+from facialnet.data.store import Store, open_store
+from facialnet.data.store_writing import write_store
 from facialnet.data.transforms import Preprocessing
 from facialnet.errors import UserError
 from facialnet.labels import AGE_GROUPS

@@ -10,7 +10,8 @@ from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.dataset import FaceDataset, encode
 from facialnet.data.protocol import Split
 from facialnet.data.sampler import BatchSampler, ResumableLoader
-from facialnet.data.store import open_store, write_store
+from facialnet.data.store import open_store
+from facialnet.data.store_writing import write_store
 from facialnet.data.transforms import Augmentation, Preprocessing
 from facialnet.errors import UserError
 from facialnet.labels import AGE_GROUPS, GENDERS, Task

@@ -10,7 +10,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from facialnet.data import fingerprints as module
 from facialnet.data.fingerprints import content_hash, lookalikes
 from facialnet.data.manifest import as_manifest
-from facialnet.data.store import open_store, write_store
+from facialnet.data.store import open_store
+from facialnet.data.store_writing import write_store
 from facialnet.data.transforms import Preprocessing
 
 PLAIN = Preprocessing(size=75, margin=6)

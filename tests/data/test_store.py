@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from facialnet.data import store as module
+from facialnet.data import store_writing as module
 from facialnet.data.decode import decode
 from facialnet.data.manifest import (
     FINGERPRINTS,
@@ -25,7 +25,8 @@ from facialnet.data.manifest import (
     manifest_hash,
     write_manifest,
 )
-from facialnet.data.store import Store, check_pictures, open_store, write_store
+from facialnet.data.store import Store, open_store
+from facialnet.data.store_writing import check_pictures, write_store
 from facialnet.data.transforms import AlignFivePoints, Preprocessing
 from facialnet.errors import UserError
 

@@ -17,6 +17,8 @@ from facialnet.data.faces.face import Face, Pixels
 from facialnet.data.faces.resizing import resized, scaled
 from facialnet.errors import UserError, gist
 
+_CREATING = threading.Lock()  # OpenCV's log level is one for all threads
+
 
 class YuNet:
     """Find faces and their five points. Threads may share it.
@@ -66,7 +68,14 @@ class YuNet:
 
     def _network(self) -> Any:
         if not hasattr(self._of_thread, "network"):
-            self._of_thread.network = cv2.FaceDetectorYN.create(*self._settings)
+            with _CREATING:
+                level = cv2.utils.logging.getLogLevel()
+                # OpenCV 5 warns that it will not choose a device, and runs on the CPU as asked
+                cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+                try:
+                    self._of_thread.network = cv2.FaceDetectorYN.create(*self._settings)
+                finally:
+                    cv2.utils.logging.setLogLevel(level)
         return self._of_thread.network
 
     def _search(self, image: Pixels) -> list[Face]:

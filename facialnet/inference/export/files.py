@@ -59,20 +59,7 @@ def export(
     aside = partial_place(out)
     try:
         aside.mkdir()
-        reference = answer_all(answer_by(exportable.network), check.pixels, _BATCH)
-        files: dict[str, Any] = {}
-        for name in formats:
-            path = aside / f"{stem}{FORMATS[name].ending}"
-            announce(f"writing and checking {path.name}")
-            numbers = write_format(name, exportable, path, calibration)
-            parity = compare(FORMATS[name].open(exportable, path, 1), reference, check)
-            _refuse_wrong(name, largest_difference(parity))
-            files[name] = {
-                "file": path.name,
-                "bytes": path.stat().st_size,
-                "numbers": numbers,
-                "parity": parity,
-            }
+        files = _write_checked(exportable, formats, aside, check, calibration, announce)
         announce("measuring how long a face takes")
         summary = {
             "checkpoint": exportable.checkpoint.path.name,
@@ -92,6 +79,32 @@ def export(
         return summary
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_checked(
+    exportable: Exportable,
+    formats: Sequence[str],
+    folder: Path,
+    check: Faces,
+    calibration: Faces | None,
+    announce: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write a file for each format and compare its answers with PyTorch's; what was found."""
+    reference = answer_all(answer_by(exportable.network), check.pixels, _BATCH)
+    found: dict[str, Any] = {}
+    for name in formats:
+        path = folder / f"{exportable.checkpoint.path.stem}{FORMATS[name].ending}"
+        announce(f"writing and checking {path.name}")
+        numbers = write_format(name, exportable, path, calibration)
+        parity = compare(FORMATS[name].open(exportable, path, 1), reference, check)
+        _refuse_wrong(name, largest_difference(parity))
+        found[name] = {
+            "file": path.name,
+            "bytes": path.stat().st_size,
+            "numbers": numbers,
+            "parity": parity,
+        }
+    return found
 
 
 def _openers(

@@ -37,7 +37,9 @@ class FakeDetector:
 def test_rows_become_faces_in_pixels_of_the_picture(tmp_path, monkeypatch):
     (tmp_path / "model.onnx").write_bytes(b"weights")
     monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: FakeDetector())
+    level = cv2.utils.logging.getLogLevel()
     detector = YuNet(model=tmp_path / "model.onnx", longest=200, smallest=32)
+    assert cv2.utils.logging.getLogLevel() == level
     image = np.empty((100, 400, 3), np.uint8)
     image[:] = (1, 2, 3)
     found, nothing = detector([image, np.zeros((60, 60), np.uint8)])

@@ -8,7 +8,8 @@ from tiny_checkpoint import plain_card, ready, smooth_pictures
 
 from facialnet.data.manifest import as_manifest
 from facialnet.data.plain_preprocessing import preprocessing_from_plain
-from facialnet.data.store import Store, write_store
+from facialnet.data.store import Store
+from facialnet.data.store_writing import write_store
 from facialnet.errors import UserError
 from facialnet.inference.export.faces import (
     faces_of_pictures,
