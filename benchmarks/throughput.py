@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facialnet import build
+from facialnet.build_card import card_of
 from facialnet.data.datamodule import FaceDataModule
 from facialnet.data.dataset import Batch
 from facialnet.data.preparation import Prepared
@@ -38,7 +39,7 @@ class BareLoop:
 
     def __init__(self, cfg: DictConfig, prepared: Prepared, batches: list[Batch]) -> None:
         tasks = build.tasks(cfg)
-        self.network = build_network(build.card(cfg, prepared)["model"], tasks)
+        self.network = build_network(card_of(cfg, prepared)["model"], tasks)
         self.losses = {name: CrossEntropy(classes=len(t.classes)) for name, t in tasks.items()}
         groups = parameter_groups(self.network, cfg.optimizer.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=cfg.optimizer.lr)
@@ -109,7 +110,7 @@ def measure(folder: Path, precision: str, augment: str) -> tuple[float, float, f
     loader = data.train_dataloader()
     batches = [batch for _, batch in zip(range(STEPS), loader, strict=False)]
     bare = BareLoop(cfg, prepared, batches)
-    card = build.card(cfg, prepared)
+    card = card_of(cfg, prepared)
     pairs = []
     for number in range(ROUNDS + 1):
         pair = bare.run(), framework(cfg, data, card, folder / f"{precision}-{augment}-{number}")

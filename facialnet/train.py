@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 
 from facialnet import build, job, sweep_job
+from facialnet.build_card import card_of
 from facialnet.build_faces import face_layout
 from facialnet.data.audit_table import print_audit
 from facialnet.data.datamodule import FaceDataModule
@@ -68,7 +69,7 @@ def _run(cfg: DictConfig) -> float | None:
     guard(leaks, cfg.protocol.on_leak, say)
     data = build.datamodule(cfg, store, split, preprocessing)
     data.check_trainable()
-    card = build.card(cfg, prepared)
+    card = card_of(cfg, prepared)
     if checkpoint is not None:
         check_fit(resumed := read_checkpoint(checkpoint), card)
         card["init"] = resumed.card["init"]

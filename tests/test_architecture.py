@@ -13,7 +13,7 @@ ENTRY_POINTS = {
     "explain",
 }
 KNOWS_HYDRA = ENTRY_POINTS | {
-    *("build", "build_faces", "instantiation", "entry", "job", "launch", "sweep_job")
+    *("build", "build_card", "build_faces", "instantiation", "entry", "job", "launch", "sweep_job")
 }
 # Part of the package: what it may import of the package.
 MAY_IMPORT = {

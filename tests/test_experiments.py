@@ -6,6 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from facialnet import build
+from facialnet.build_card import card_of
 from facialnet.data.leakage import ON_LEAK
 from facialnet.data.preparation import Prepared
 from facialnet.entry import conf_dir
@@ -43,7 +44,7 @@ def compose(*overrides: str):
 
 
 def card(cfg):
-    return build.card(cfg, Prepared(None, {"data": "none", "licence": "none"}, None))
+    return card_of(cfg, Prepared(None, {"data": "none", "licence": "none"}, None))
 
 
 def test_every_experiment_of_the_issue_is_there():

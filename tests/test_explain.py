@@ -10,7 +10,7 @@ import torch
 from models.systems import compose, network_of
 from PIL import Image
 
-from facialnet import build
+from facialnet.build_card import card_of
 from facialnet.data.preparation import Prepared
 from facialnet.explanation.verdict import SHARE
 from facialnet.labels import AGE_GROUPS
@@ -23,7 +23,7 @@ def checkpoint(tmp_path_factory):
     """An untrained compact4, which is fast."""
     torch.manual_seed(0)
     network = network_of(*SYSTEM)
-    card = build.card(compose(*SYSTEM), Prepared(None, {"data": "none", "licence": "none"}, None))
+    card = card_of(compose(*SYSTEM), Prepared(None, {"data": "none", "licence": "none"}, None))
     card["calibration"] = {"age": {"temperature": 0.5}}
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"

@@ -13,6 +13,7 @@ SCRIPT = """
 import json, resource, sys
 import hydra
 from facialnet import build
+from facialnet.build_card import card_of
 from facialnet.entry import conf_dir
 
 root, prepared = sys.argv[1:]
@@ -22,7 +23,7 @@ with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
 prepared, preprocessing = build.prepared_data(cfg)
 store = build.store_of(prepared)
 data = build.datamodule(cfg, store, build.split(cfg.protocol, store.manifest), preprocessing)
-network = build.build_network(build.card(cfg, prepared)["model"], build.tasks(cfg))
+network = build.build_network(card_of(cfg, prepared)["model"], build.tasks(cfg))
 images = 0
 for number, batch in enumerate(data.train_dataloader()):
     images += len(batch["images"])

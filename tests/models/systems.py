@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from facialnet import build
+from facialnet.build_card import card_of
 from facialnet.data.preparation import Prepared
 from facialnet.entry import conf_dir
 from facialnet.models.construction import build_network
@@ -22,7 +23,7 @@ def compose(*overrides):
 
 
 def spec_of(cfg):
-    return build.card(cfg, Prepared(None, {"data": "none", "licence": "none"}, None))["model"]
+    return card_of(cfg, Prepared(None, {"data": "none", "licence": "none"}, None))["model"]
 
 
 def network_of(*overrides):
