@@ -48,6 +48,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
         raise UserError("name one: checkpoint=outputs/EXPERIMENT/TIME/checkpoints/best.ckpt")
     check_overrides("evaluate")
     started = time.perf_counter()
+    surroundings = environment()
     checkpoint = read_checkpoint(Path(cfg.checkpoint))
     config = _settings(checkpoint, cfg)
     folder = Path(config.run_dir).absolute()
@@ -84,7 +85,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
         "cost": network_cost(module, data),
         "wall_seconds": round(time.perf_counter() - started, 2),
     }
-    write_results(folder, results | environment())
+    write_results(folder, results | surroundings)
     title = f"{checkpoint.path} on {measured['images']:,} images, {split.protocol}"
     print_results(measured, results, title)
     console.print(f"results: {folder}")

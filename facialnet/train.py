@@ -53,6 +53,7 @@ def main(cfg: DictConfig) -> float | None:
 
 def _run(cfg: DictConfig) -> float | None:
     started = time.perf_counter()
+    surroundings = environment()
     folder, checkpoint = job.place(cfg)
     if ended := sweep_job.ended(cfg, folder):
         console.print(f"{folder}: {ended['status']} before, nothing to do")
@@ -99,7 +100,7 @@ def _run(cfg: DictConfig) -> float | None:
         os.environ.pop(job.FOLDER, None)
         results["wall_seconds"] = round(time.perf_counter() - started, 2)
         if trainer.is_global_zero:
-            write_results(folder, results | environment())
+            write_results(folder, results | surroundings)
             _say_how_to_go_on(folder, results["status"])
         end_logging(trainer, failed=results["status"] not in ("done", "pruned"))
     if trainer.is_global_zero:

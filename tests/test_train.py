@@ -1,6 +1,7 @@
 """One run from the command line, what its folder says, and what can be done with it."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from facialnet.data.store import open_store
 from facialnet.labels import AGE_GROUPS
+from facialnet.training import run_folder
 from facialnet.training.checkpoint import read_checkpoint
 
 RESULT_KEYS = {
@@ -58,6 +60,17 @@ def test_results_json_says_everything(finished):
     assert results["images_per_second"] > 0
     for name in ("gender/accuracy", "age/accuracy", "age/one_off", "age/mae_groups", "loss"):
         assert {f"test/{name}", f"val/{name}", f"train/{name}"} <= results["metrics"].keys()
+
+
+def test_the_code_is_that_of_the_start(drawn_data, cli, monkeypatch, tmp_path):
+    begun = tmp_path / "run/config.yaml"
+    monkeypatch.setattr(run_folder, "_git_revision", lambda: "later" if begun.exists() else "first")
+    few = ["trainer.max_epochs=1", "trainer.limit_train_batches=1"]
+    ended = cli("train", "+experiment=demo", *drawn_data, "run_dir=run", *few)
+    assert ended.code == 0, ended.err
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["git_revision"] == "first"
+    assert datetime.fromisoformat(results["ended"]) <= datetime.now(UTC)
 
 
 def test_predictions_give_the_reported_figures(finished):

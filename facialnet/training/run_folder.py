@@ -28,8 +28,13 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """Write results.json."""
-    write_json(results, folder / RESULTS)
+    """Write results.json, with the time at which the run ended."""
+    write_json(results | {"ended": now()}, folder / RESULTS)
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
@@ -54,7 +59,10 @@ def newest_run(runs: Path) -> Path:
 
 
 def environment() -> dict[str, Any]:
-    """Return what else a result depends on: code, packages, machine, time."""
+    """Return what else a result depends on: code, packages, machine.
+
+    Ask before the work: the files may change while it runs.
+    """
     packages = {}
     for name in ("facialnet", *_PACKAGES):
         try:
@@ -66,7 +74,6 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": packages,
         "machine": {"cores": _cores(), "gpu": _gpu()},
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
