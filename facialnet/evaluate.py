@@ -31,7 +31,7 @@ from facialnet.run_output import (
 )
 from facialnet.training.checkpoint import Checkpoint, read_checkpoint
 from facialnet.training.module import FaceModule
-from facialnet.training.run_folder import environment, write_results
+from facialnet.training.run_folder import environment, git_revision, write_results
 
 # Settings that a checkpoint can be tested with.
 _OPEN = ("data", "detector", "protocol", "paths", "trainer", "views")
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
         raise UserError("name one: checkpoint=outputs/EXPERIMENT/TIME/checkpoints/best.ckpt")
     check_overrides("evaluate")
     started = time.perf_counter()
-    surroundings = environment()
+    revision = git_revision()
     checkpoint = read_checkpoint(Path(cfg.checkpoint))
     config = _settings(checkpoint, cfg)
     folder = Path(config.run_dir).absolute()
@@ -85,7 +85,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
         "cost": network_cost(module, data),
         "wall_seconds": round(time.perf_counter() - started, 2),
     }
-    write_results(folder, results | surroundings)
+    write_results(folder, results | environment(revision))
     title = f"{checkpoint.path} on {measured['images']:,} images, {split.protocol}"
     print_results(measured, results, title)
     console.print(f"results: {folder}")

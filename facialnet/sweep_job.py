@@ -11,7 +11,13 @@ from omegaconf import DictConfig
 
 from facialnet import build, job
 from facialnet.entry import console
-from facialnet.training.run_folder import RESULTS, environment, read_results, write_results
+from facialnet.training.run_folder import (
+    RESULTS,
+    environment,
+    git_revision,
+    read_results,
+    write_results,
+)
 from facialnet.tuning.lock import alone_in
 
 
@@ -34,7 +40,7 @@ def guarded(cfg: DictConfig) -> Iterator[None]:
         except Exception as error:
             if not (folder / RESULTS).is_file():
                 job.begin(cfg, folder)
-                write_results(folder, _failed(cfg, error) | environment())
+                write_results(folder, _failed(cfg, error) | environment(git_revision()))
             raise
 
 

@@ -37,7 +37,7 @@ from facialnet.training.callbacks.progress import Throughput
 from facialnet.training.callbacks.pruning import Pruning
 from facialnet.training.checkpoint import check_fit, read_checkpoint, store_calibration
 from facialnet.training.module import FaceModule
-from facialnet.training.run_folder import LAST, environment, write_results
+from facialnet.training.run_folder import LAST, environment, git_revision, write_results
 from facialnet.training.transfer import read_source, start_from
 
 
@@ -53,7 +53,7 @@ def main(cfg: DictConfig) -> float | None:
 
 def _run(cfg: DictConfig) -> float | None:
     started = time.perf_counter()
-    surroundings = environment()
+    revision = git_revision()
     folder, checkpoint = job.place(cfg)
     if ended := sweep_job.ended(cfg, folder):
         console.print(f"{folder}: {ended['status']} before, nothing to do")
@@ -100,7 +100,7 @@ def _run(cfg: DictConfig) -> float | None:
         os.environ.pop(job.FOLDER, None)
         results["wall_seconds"] = round(time.perf_counter() - started, 2)
         if trainer.is_global_zero:
-            write_results(folder, results | surroundings)
+            write_results(folder, results | environment(revision))
             _say_how_to_go_on(folder, results["status"])
         end_logging(trainer, failed=results["status"] not in ("done", "pruned"))
     if trainer.is_global_zero:

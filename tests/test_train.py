@@ -12,9 +12,9 @@ import yaml
 from commands import command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from facialnet import train
 from facialnet.data.store import open_store
 from facialnet.labels import AGE_GROUPS
-from facialnet.training import run_folder
 from facialnet.training.checkpoint import read_checkpoint
 
 RESULT_KEYS = {
@@ -64,7 +64,7 @@ def test_results_json_says_everything(finished):
 
 def test_the_code_is_that_of_the_start(drawn_data, cli, monkeypatch, tmp_path):
     begun = tmp_path / "run/config.yaml"
-    monkeypatch.setattr(run_folder, "_git_revision", lambda: "later" if begun.exists() else "first")
+    monkeypatch.setattr(train, "git_revision", lambda: "later" if begun.exists() else "first")
     few = ["trainer.max_epochs=1", "trainer.limit_train_batches=1"]
     ended = cli("train", "+experiment=demo", *drawn_data, "run_dir=run", *few)
     assert ended.code == 0, ended.err

@@ -28,13 +28,8 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """Write results.json, with the time at which the run ended."""
-    write_json(results | {"ended": now()}, folder / RESULTS)
-
-
-def now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Write results.json."""
+    write_json(results, folder / RESULTS)
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
@@ -58,10 +53,11 @@ def newest_run(runs: Path) -> Path:
     return found[-1].parent.parent
 
 
-def environment() -> dict[str, Any]:
-    """Return what else a result depends on: code, packages, machine.
+def environment(revision: str | None) -> dict[str, Any]:
+    """Return what else a result depends on: code, packages, machine, time.
 
-    Ask before the work: the files may change while it runs.
+    Args:
+        revision: of the code; see git_revision.
     """
     packages = {}
     for name in ("facialnet", *_PACKAGES):
@@ -70,10 +66,11 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             packages[name] = "?"
     return {
-        "git_revision": _git_revision(),
+        "git_revision": revision,
         "python": platform.python_version(),
         "packages": packages,
         "machine": {"cores": _cores(), "gpu": _gpu()},
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
@@ -88,8 +85,11 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def _git_revision() -> str | None:
-    """Return the checkout's commit, with a plus where files differ from it; None outside of one."""
+def git_revision() -> str | None:
+    """Return the checkout's commit, with a plus where files differ from it; None outside of one.
+
+    Ask before the work: the files may change while it runs.
+    """
     here = Path(__file__).parent
     try:
         ask = ["git", "-C", str(here), "rev-parse", "HEAD"]

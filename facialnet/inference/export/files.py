@@ -15,7 +15,7 @@ from facialnet.inference.export.faces import Faces
 from facialnet.inference.export.formats import FORMATS, write_format
 from facialnet.inference.export.latency import REFERENCE, measure_latency
 from facialnet.inference.export.parity import compare, largest_difference
-from facialnet.training.run_folder import environment, now, write_json
+from facialnet.training.run_folder import environment, git_revision, write_json
 
 SUMMARY, RUNNER = "export.json", "run_onnx.py"
 _BATCH = 32
@@ -67,7 +67,7 @@ def export(
             "files": files,
             "latency": measure_latency(_openers(exportable, files, aside), check.pixels),
             "metadata": exportable.metadata,
-            "environment": environment() | {"ended": now()},
+            "environment": environment(git_revision()),
         }
         if any(FORMATS[name].onnx for name in formats):
             runner = resources("facialnet.inference.export").joinpath(RUNNER)
