@@ -285,7 +285,14 @@ def test_ctrl_c_leaves_a_valid_file_and_the_rest_for_later(here, checkpoint, kin
         *(sys.executable, "-m", "facialnet.predict", "in", "--checkpoint", str(checkpoint)),
         *("--detector", "none", "--output", output.name),
     ]
-    running = subprocess.Popen(words, env=ALONE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        words,
+        env=ALONE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # what runs in a shell's background hands down that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     written = here / f"a.{kind}.unfinished.jsonl" if kind == "parquet" else output
     while not (written.exists() and written.stat().st_size > 20_000):
         assert running.poll() is None
