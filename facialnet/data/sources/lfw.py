@@ -38,8 +38,8 @@ class LFWSource:
         gender_list: the list, or the folder of the lists; None: beside the people's folders, in
             them, or in the root.
         corrected: whether the people of ``lfw_corrections.tsv`` bear the gender that is there. The
-            published list was made from first names; these are the ones that it has wrong, by who
-            the people are and by their pictures.
+            first of the lists was made from first names; these are the ones that it has wrong, by
+            who the people are and by their pictures.
         name: name of the data set.
     """
 

@@ -53,6 +53,7 @@ def export(
         UserError: the network cannot be written in a format, or a file answers otherwise than
             PyTorch does.
     """
+    revision = git_revision()
     stem = exportable.checkpoint.path.stem
     out.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
@@ -67,7 +68,7 @@ def export(
             "files": files,
             "latency": measure_latency(_openers(exportable, files, aside), check.pixels),
             "metadata": exportable.metadata,
-            "environment": environment(git_revision()),
+            "environment": environment(revision),
         }
         if any(FORMATS[name].onnx for name in formats):
             runner = resources("facialnet.inference.export").joinpath(RUNNER)
